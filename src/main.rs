@@ -1,0 +1,2 @@
+//! operator-engine.
+fn main() {}

@@ -1,0 +1,66 @@
+//! The folders a stage works in, as the old engine's algorithm images know them.
+
+use std::path::{Path, PathBuf};
+
+/// The tree below `/data` in a pod, or below a folder of the workflow's own in the local mode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// Where every pod finds it.
+    pub const IN_POD: &str = "/data";
+    /// The folders below the root, in the order in which configure makes them.
+    pub const FOLDERS: [&str; 7] = ["inputs", "transformations", "ddos", "outputs", "logs", "adminlogs", "bin"];
+
+    /// The tree below `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The root: the old engine's `VOLUME`.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `inputs/<did>/<n>` and `inputs/algoCustomData.json`.
+    pub fn inputs(&self) -> PathBuf {
+        self.root.join("inputs")
+    }
+
+    /// `transformations/algorithm`.
+    pub fn transformations(&self) -> PathBuf {
+        self.root.join("transformations")
+    }
+
+    /// The algorithm itself: what `$ALGO` becomes.
+    pub fn algorithm(&self) -> PathBuf {
+        self.transformations().join("algorithm")
+    }
+
+    /// `ddos/<did>`.
+    pub fn ddos(&self) -> PathBuf {
+        self.root.join("ddos")
+    }
+
+    /// What the algorithm wants to hand out.
+    pub fn outputs(&self) -> PathBuf {
+        self.root.join("outputs")
+    }
+
+    /// `logs/algorithm.log`, and what the algorithm adds.
+    pub fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// `adminlogs/configure.log`, `filter.log`, `publish.log`: the algorithm never sees them.
+    pub fn adminlogs(&self) -> PathBuf {
+        self.root.join("adminlogs")
+    }
+
+    /// A copy of this program, with which the algorithm's pod starts.
+    pub fn bin(&self) -> PathBuf {
+        self.root.join("bin")
+    }
+}

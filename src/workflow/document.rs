@@ -1,0 +1,141 @@
+//! The document: what a submitter asks for.
+//!
+//! It is the bare `{"stages": [...]}` or the old engine's `WorkFlow` body around it (`spec.metadata.stages`), as JSON or
+//! YAML. Reading it is total and bounded: whatever a stranger sends, the answer is a [`Document`] or *all* of its
+//! [`Fault`]s, each with the path of the value at fault and what would be right.
+
+use super::{AssetId, digest::Sha256};
+use std::{fmt, time::Duration};
+
+/// A document that can be run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// The data sets, in order.
+    pub inputs: Vec<Input>,
+    /// What runs over them.
+    pub algorithm: Algorithm,
+    /// `compute.maxtime`, in seconds in the document. The configured limit applies as well.
+    pub max_time: Option<Duration>,
+    /// `output.metadataUri`: where DDOs are looked up.
+    pub metadata_uri: Option<String>,
+    /// `metadata.secret` of the old body: the algorithm's lower-case `secret` variable, and part of notifications.
+    pub secret: Option<String>,
+    /// `chainId`.
+    pub chain_id: Option<u64>,
+    /// The digest of the document's text, byte for byte.
+    pub sha256: Sha256,
+    /// Paths of members that nothing reads, for `check`.
+    pub ignored: Vec<String>,
+}
+
+/// One data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Input {
+    /// Its id without prefix: the folder's name below `inputs`, and the name in `DIDS`.
+    pub id: AssetId,
+    /// Its id as it stood in the document.
+    pub did: String,
+    /// Where its files come from.
+    pub source: Source,
+}
+
+/// The algorithm.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Algorithm {
+    /// Its id without prefix; none for raw code and files sent along.
+    pub id: Option<AssetId>,
+    /// Its id as it stood in the document (may be empty: providers send that for raw code).
+    pub did: Option<String>,
+    /// Where its files come from.
+    pub source: AlgorithmSource,
+    /// What runs it.
+    pub container: Container,
+    /// `algocustomdata`, written to `inputs/algoCustomData.json` unless it is null.
+    pub custom_data: Option<serde_json::Value>,
+}
+
+/// Where the algorithm comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AlgorithmSource {
+    /// `rawcode`, of any length above 0.
+    Raw(String),
+    /// Fetched like an input.
+    Files(Source),
+    /// The image holds everything; there is nothing to fetch.
+    Image,
+}
+
+/// Where an asset's files come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// `url`: one or several, fetched in order into files `0`, `1`, …
+    Urls(Vec<FileRef>),
+    /// `remote`: through a provider (seed protocol).
+    Remote(Remote),
+}
+
+/// One file to fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRef {
+    /// Its URL: `inline:`, `file:`, `http:`, `https:` and what else the engine supports.
+    pub url: String,
+    /// The digest it must have, if the document gives one.
+    pub sha256: Option<Sha256>,
+}
+
+/// A provider's service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remote {
+    /// The order's transaction.
+    pub tx_id: String,
+    /// The id of the service in the DDO.
+    pub service_id: String,
+    /// `algouserdata`, `userdata` or `userData`, whichever is there first.
+    pub user_data: Option<serde_json::Value>,
+}
+
+/// The image and how it is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// The image's name, without tag and digest.
+    pub image: String,
+    /// The tag; used when there is no digest.
+    pub tag: Option<String>,
+    /// `sha256:…`; wins over the tag.
+    pub digest: Option<String>,
+    /// The command. Every `$ALGO` in it becomes the path of the algorithm.
+    pub entrypoint: String,
+}
+
+impl Container {
+    /// The image reference: by digest if there is one, else by tag.
+    pub fn reference(&self) -> String {
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => format!("{}@{digest}", self.image),
+            (None, Some(tag)) => format!("{}:{tag}", self.image),
+            (None, None) => self.image.clone(),
+        }
+    }
+}
+
+/// One thing that is wrong with a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where: `stages[0].algorithm.container.image`, or empty for the document as a whole.
+    pub path: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl Fault {
+    /// Whether the algorithm's section is at fault: such a workflow ends with code 32, any other with 31.
+    pub fn is_in_algorithm(&self) -> bool {
+        self.path.contains(".algorithm")
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
+    }
+}

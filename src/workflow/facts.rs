@@ -1,0 +1,60 @@
+//! What publish is told of a workflow: the part of its record that goes into `manifest.json`.
+
+use super::{
+    JobId, Outcome, Record, Stage,
+    digest::Sha256,
+    record::{Times, Usage},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A function of the record as it stood when publishing was first intended, so every attempt is told the same and the
+/// manifest is the same, byte for byte, however often it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// The workflow.
+    pub job: JobId,
+    /// How it ends; `succeeded` when nothing stands against it so far.
+    pub outcome: Outcome,
+    /// See [`Record::reason`].
+    pub reason: Option<String>,
+    /// See [`Record::message`].
+    pub message: Option<String>,
+    /// See [`Record::exit_code`].
+    pub exit_code: Option<i32>,
+    /// The algorithm's image, by digest if the document gave one.
+    pub image: String,
+    /// The document's digest.
+    pub document: Sha256,
+    /// What the algorithm used.
+    pub usage: Option<Usage>,
+    /// The stages before publish.
+    pub times: BTreeMap<Stage, Times>,
+    /// When the results may be deleted.
+    pub expires_at: Option<Timestamp>,
+    /// Whether outputs and logs may leave. When false only the admin's logs are stored.
+    pub release: bool,
+}
+
+impl Facts {
+    /// What `record`, in its publish phase, says to the world.
+    pub fn of(job: &JobId, record: &Record, image: String, expires_at: Option<Timestamp>) -> Self {
+        let mut times = record.times.clone();
+        times.remove(&Stage::Publish);
+        Self {
+            job: job.clone(),
+            outcome: record.outcome.unwrap_or(Outcome::Succeeded),
+            reason: record.reason.clone(),
+            message: record.message.clone(),
+            exit_code: record.exit_code,
+            image,
+            document: record.document,
+            usage: record.usage.clone(),
+            times,
+            expires_at,
+            release: !record.withheld,
+        }
+    }
+}
