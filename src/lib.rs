@@ -1,7 +1,11 @@
 //! operator-engine.
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod exit;
+pub mod plan;
 pub mod pod;
+pub mod sandbox;
 pub mod storage;
+pub mod supervisor;
 pub mod workflow;

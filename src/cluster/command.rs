@@ -1,0 +1,108 @@
+//! How a pod of ours is started: the command lines and variables of the four stages, wherever they run.
+//!
+//! The other side of these lines is `cli/configure.rs`, `cli/exec.rs` and `cli/publish.rs`; a test parses what is built here.
+
+use crate::{
+    plan::pod::{PodSpec, Subject, Task},
+    pod::{configure::FetchPolicy, layout::Layout},
+    storage::Target,
+};
+use std::path::{Path, PathBuf};
+
+/// What the admin's configuration adds to every pod's command.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What configure may fetch.
+    pub fetch: FetchPolicy,
+    /// Where publish stores; no credentials.
+    pub target: Target,
+    /// The most bytes of an algorithm's log that are kept.
+    pub max_log: u64,
+}
+
+/// Where a pod finds things.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// `/data`.
+    pub layout: Layout,
+    /// A folder in which every key of the workflow's ConfigMap is a file.
+    pub documents: PathBuf,
+    /// The termination message.
+    pub termination_log: PathBuf,
+    /// Only in the local mode: the folder that `file:` URLs may name files of.
+    pub local_folder: Option<PathBuf>,
+}
+
+/// The arguments after the program's own name. None for the filter: its image knows what to run.
+pub fn arguments(spec: &PodSpec, settings: &Settings, places: &Places) -> Option<Vec<String>> {
+    let mut line = Line::default();
+    let data = places.layout.root();
+    match &spec.task {
+        Task::Configure { document } => {
+            line.word("configure").option("--job", spec.job.as_str());
+            line.option("--sha256", &document.to_string());
+            line.path("--documents", &places.documents).path("--data", data);
+            line.path("--termination-log", &places.termination_log);
+            line.option("--policy", &json(&settings.fetch));
+            if let Some(folder) = &places.local_folder {
+                line.path("--local-folder", folder);
+            }
+        }
+        Task::Algorithm { entrypoint, max_time, .. } => {
+            line.word("exec").path("--data", data).path("--termination-log", &places.termination_log);
+            line.option("--max-time", &max_time.as_secs_f64().to_string());
+            line.option("--grace", &spec.grace.as_secs_f64().to_string());
+            line.option("--max-log", &settings.max_log.to_string());
+            line.option("--attempt", &spec.attempt.to_string());
+            if data != Path::new(Layout::IN_POD) {
+                // The algorithm may have the old literal path in it.
+                line.path("--as-data", data);
+            }
+            line.word("--").word(entrypoint);
+        }
+        Task::Filter { .. } => return None,
+        Task::Publish { facts } => {
+            line.word("publish").path("--data", data).path("--termination-log", &places.termination_log);
+            line.option("--facts", &json(facts)).option("--target", &json(&settings.target));
+        }
+    }
+    Some(line.0)
+}
+
+/// The seven variables that an algorithm and a filter see, in the old engine's names. Other stages see none of them.
+pub fn variables(spec: &PodSpec, layout: &Layout) -> Vec<(&'static str, String)> {
+    let (Task::Algorithm { subject, .. } | Task::Filter { subject, .. }) = &spec.task else { return Vec::new() };
+    let Subject { dids, transformation_did, secret } = subject;
+    let path = |path: PathBuf| path.to_string_lossy().into_owned();
+    vec![
+        ("DIDS", dids.clone()),
+        ("TRANSFORMATION_DID", transformation_did.clone()),
+        ("VOLUME", path(layout.root().to_owned())),
+        ("LOGS", path(layout.logs())),
+        ("INPUTS", path(layout.inputs())),
+        ("OUTPUTS", path(layout.outputs())),
+        ("secret", secret.clone()),
+    ]
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+#[derive(Default)]
+struct Line(Vec<String>);
+
+impl Line {
+    fn word(&mut self, word: &str) -> &mut Self {
+        self.0.push(word.to_owned());
+        self
+    }
+
+    fn option(&mut self, name: &str, value: &str) -> &mut Self {
+        self.word(name).word(value)
+    }
+
+    fn path(&mut self, name: &str, value: &Path) -> &mut Self {
+        self.option(name, &value.to_string_lossy())
+    }
+}

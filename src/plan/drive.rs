@@ -1,0 +1,243 @@
+//! One workflow, one step.
+//!
+//! ```text
+//!  pending ─claim─▶ configure ─▶ algorithm ─▶ filter ─▶ publish ─▶ done
+//!                       │  failed,   │ stopped,   ▲  withheld  ▲
+//!                       │  stopped   │ over time  │            │
+//!                       └────────────┴── the algorithm ran? ───┘
+//!
+//!  within a stage:  intent recorded ─▶ volume, pod created ─▶ seen to wait, run, end ─▶ next intent recorded
+//!                        ▲                                          │ the platform failed
+//!                        └──────────── attempt + 1 ─────────────────┘
+//! ```
+//!
+//! Each step follows from the record and the evidence alone, so a restart and an ordinary turn are one path.
+
+use super::{
+    Action, Intent, Now, Policy, Target, Verdict, WaitingOn,
+    action::{Write, WriteStep},
+    lease::{Liveness, liveness},
+    pod::spec_for,
+    seen::{PodSeen, Progress, WaitingCause},
+    transition::{self, Ended},
+    view::{Ending, PodTrack, Standing, Tracked, View, VolumeTrack},
+};
+use crate::workflow::{Document, JobId, Record, Stage, State};
+use std::{sync::Arc, time::Duration};
+
+/// What to do about one workflow, and what to say of it.
+#[derive(Debug)]
+pub struct Step {
+    /// At most one action.
+    pub action: Option<Action>,
+    /// What to say.
+    pub verdict: Verdict,
+    /// When to decide again even if nothing is seen: monotonic.
+    pub wake: Option<Duration>,
+}
+
+impl Step {
+    /// Nothing to do, only something to say.
+    pub fn verdict(verdict: Verdict) -> Self {
+        Self { action: None, verdict, wake: None }
+    }
+
+    fn wait(on: WaitingOn) -> Self {
+        Self::verdict(Verdict::Waiting(on))
+    }
+
+    fn until(self, wake: Duration) -> Self {
+        Self { wake: Some(wake), ..self }
+    }
+
+    fn act(name: &str, intent: Intent) -> Self {
+        let verdict = Verdict::Acting(intent.name());
+        Self { action: Some(Action { target: Target::Workflow(name.to_owned()), intent }), verdict, wake: None }
+    }
+}
+
+/// Decides about one workflow. Pending ones are admitted elsewhere ([`super::admission`]), because they compete.
+pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: Now, may_write: bool) -> Step {
+    let version = tracked.seen.as_ref().map(|seen| seen.version).unwrap_or_default();
+    if let Some(quarantine) = tracked.quarantine.as_ref().filter(|quarantine| quarantine.version == version) {
+        return Step::verdict(Verdict::Quarantined(quarantine.panic.clone()));
+    }
+    if let Some(action) = tracked.busy {
+        return Step::verdict(Verdict::Acting(action));
+    }
+    if let Some(trouble) = tracked.trouble.as_ref().filter(|trouble| trouble.until > now.mono) {
+        return Step::wait(WaitingOn::Trouble { error: trouble.error.clone() }).until(trouble.until);
+    }
+    if tracked.stale {
+        return Step::act(name, Intent::ReadWorkflow);
+    }
+    match tracked.standing() {
+        Standing::Unknown | Standing::Foreign => Step::verdict(Verdict::Ignored),
+        Standing::Done(record) => match record.outcome {
+            Some(outcome) => Step::verdict(Verdict::Finished(outcome)),
+            None => Step::verdict(Verdict::Ignored),
+        },
+        _ if !may_write => Step::wait(WaitingOn::OwnLease),
+        _ if !view.looks.audited() => Step::wait(WaitingOn::FirstAudit),
+        // Decided by admission, which overrules this.
+        Standing::Pending => Step::wait(WaitingOn::Slot { ahead: 0 }),
+        Standing::StoppedUnclaimed => write(name, tracked, WriteStep::Finish, transition::stopped_unclaimed(&view.me)),
+        Standing::Broken(error) => {
+            write(name, tracked, WriteStep::Finish, transition::record_unreadable(&view.me, error))
+        }
+        Standing::Running(record) if !view.is_mine(record) => match liveness(view, &record.holder, policy, now) {
+            Liveness::Dead => take_over(view, name, tracked, record),
+            Liveness::Alive { until } => {
+                Step::wait(WaitingOn::OtherEngine { lease: record.holder.lease.clone() }).until(until)
+            }
+        },
+        Standing::Running(record) => drive(name, tracked, record, policy, now),
+    }
+}
+
+/// A compare-and-swap of the record. The label follows from it.
+pub(super) fn write(name: &str, tracked: &Tracked, step: WriteStep, record: Record) -> Step {
+    let Some(seen) = &tracked.seen else { return Step::verdict(Verdict::Ignored) };
+    let state = if record.phase.stage().is_none() { State::Done } else { State::Active };
+    let write = Write { step, uid: seen.uid.clone(), version: seen.version, state, record };
+    Step::act(name, Intent::Write(Box::new(write)))
+}
+
+/// Takes a dead engine's workflow. Nothing else changes: its intents are carried out by the next steps.
+fn take_over(view: &View, name: &str, tracked: &Tracked, record: &Record) -> Step {
+    let mut record = record.clone();
+    record.holder = view.me.clone();
+    let mut step = write(name, tracked, WriteStep::Takeover, record);
+    // Somebody who wants it to end must not be forgotten.
+    if let Some(Action { intent: Intent::Write(write), .. }) = &mut step.action
+        && tracked.stop_requested()
+    {
+        write.record.stopreq = 1;
+    }
+    step
+}
+
+/// One step of a workflow of ours.
+fn drive(name: &str, tracked: &Tracked, record: &Record, policy: &Policy, now: Now) -> Step {
+    let (Ok(job), Some(stage)) = (name.parse::<JobId>(), record.phase.stage()) else {
+        return Step::verdict(Verdict::Ignored);
+    };
+    let document = match &tracked.document {
+        None => return Step::act(name, Intent::ReadDocument),
+        Some(Ok(document)) if document.sha256 == record.document => Some(document),
+        Some(_) => None,
+    };
+    let run = Run { name, tracked, record, job: &job, stage, policy, now };
+    let pod = tracked.intended_pod(&job, record);
+    match pod.and_then(|track| track.seen.as_ref().map(|seen| (track, seen))) {
+        Some((track, _)) if track.gone => run.settle(run.after_gone(track)),
+        Some((track, seen)) => match &seen.progress {
+            Progress::Ended(end) => run.settle(Ended::Pod { end, ending: track.ending.as_ref() }),
+            _ if track.missing => Step::act(name, Intent::ReadPod { name: seen.name.clone() }),
+            Progress::Waiting(waiting) => run.waiting(track, seen, waiting.cause, &waiting.message),
+            Progress::Running => run.running(track, seen),
+        },
+        None => run.begin(pod, document),
+    }
+}
+
+/// A step of a running workflow: everything it is decided from.
+struct Run<'a> {
+    name: &'a str,
+    tracked: &'a Tracked,
+    record: &'a Record,
+    job: &'a JobId,
+    stage: Stage,
+    policy: &'a Policy,
+    now: Now,
+}
+
+impl Run<'_> {
+    /// The intended pod was not seen yet.
+    fn begin(&self, pod: Option<&PodTrack>, document: Option<&Arc<Document>>) -> Step {
+        let stop = self.tracked.stop_requested();
+        // Nobody can have asked for this pod: the intent is ours, and we have not. So it need not be made.
+        let never_asked = pod.is_some_and(|track| track.intended && !track.uncertain);
+        if let Some(refused) = pod.and_then(|track| track.refused.as_ref()) {
+            return self.settle(Ended::NeverRan { reason: refused.reason.clone(), message: refused.message.clone() });
+        }
+        if stop && never_asked && !(self.stage == Stage::Publish && self.record.attempt == 0) {
+            return self.settle(Ended::StoppedBefore);
+        }
+        if let Some(due) = self.record.not_before.filter(|due| *due > self.now.wall) {
+            let pause = due.duration_since(self.now.wall).unsigned_abs().min(self.policy.retries.backoff_max);
+            let on = WaitingOn::Retry { stage: self.stage, attempt: self.record.attempt };
+            return Step::wait(on).until(self.now.mono + pause);
+        }
+        let Some(document) = document else { return self.settle(Ended::DocumentChanged) };
+        if let Some((cause, since)) = pod.and_then(|track| track.waiting)
+            && self.now.mono >= since + self.deadline_for(cause)
+        {
+            let message = self.tracked.trouble.as_ref().map(|trouble| trouble.error.clone()).unwrap_or_default();
+            return self.settle(Ended::waited(cause, &message, self.deadline_for(cause)));
+        }
+        let Some(owner) = self.tracked.uid().cloned() else { return Step::verdict(Verdict::Ignored) };
+        if self.tracked.volume != VolumeTrack::Present {
+            return Step::act(self.name, Intent::CreateVolume { job: self.job.clone(), owner });
+        }
+        let spec = spec_for(self.job, &owner, document, self.record, self.stage, self.policy);
+        Step::act(self.name, Intent::CreatePod(Box::new(spec)))
+    }
+
+    /// The pod is there and does not run yet.
+    fn waiting(&self, track: &PodTrack, seen: &PodSeen, cause: WaitingCause, message: &str) -> Step {
+        if track.ending.is_some() {
+            return Step::wait(WaitingOn::PodStop { stage: self.stage });
+        }
+        if self.tracked.stop_requested() && self.stage != Stage::Publish {
+            return self.end(seen, Ending::Stop);
+        }
+        let since = track.waiting.map_or(track.since, |(_, since)| since);
+        let deadline = since + self.deadline_for(cause);
+        if self.now.mono >= deadline {
+            return self.end(seen, Ending::WaitedFor { cause, message: message.to_owned() });
+        }
+        Step::wait(WaitingOn::PodStart { stage: self.stage, cause }).until(deadline)
+    }
+
+    /// The pod runs. Its own deadline is kept by the kubelet.
+    fn running(&self, track: &PodTrack, seen: &PodSeen) -> Step {
+        if track.ending.is_some() {
+            return Step::wait(WaitingOn::PodStop { stage: self.stage });
+        }
+        // What is being stored already was released; it is finished rather than torn.
+        if self.tracked.stop_requested() && self.stage != Stage::Publish {
+            return self.end(seen, Ending::Stop);
+        }
+        Step::wait(WaitingOn::PodEnd { stage: self.stage })
+    }
+
+    fn end(&self, seen: &PodSeen, why: Ending) -> Step {
+        Step::act(self.name, Intent::EndPod { name: seen.name.clone(), uid: seen.uid.clone(), why })
+    }
+
+    /// The pod was seen once and is gone now.
+    fn after_gone<'p>(&self, track: &'p PodTrack) -> Ended<'p> {
+        match &track.ending {
+            Some(Ending::Stop) => Ended::StoppedBefore,
+            Some(Ending::WaitedFor { cause, message }) => Ended::waited(*cause, message, self.deadline_for(*cause)),
+            None => Ended::Vanished,
+        }
+    }
+
+    /// Records how the stage ended and what comes next.
+    fn settle(&self, ended: Ended<'_>) -> Step {
+        let stop = self.tracked.stop_requested();
+        let (step, record) = transition::after(self.record, self.stage, &ended, stop, self.policy, self.now.wall);
+        write(self.name, self.tracked, step, record)
+    }
+
+    fn deadline_for(&self, cause: WaitingCause) -> Duration {
+        match cause {
+            WaitingCause::Starting => self.policy.waiting.start,
+            WaitingCause::Unschedulable | WaitingCause::Quota => self.policy.waiting.unschedulable,
+            WaitingCause::Image => self.policy.waiting.image,
+            WaitingCause::Volume => self.policy.waiting.volume,
+        }
+    }
+}

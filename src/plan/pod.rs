@@ -1,0 +1,141 @@
+//! The pods of a workflow as they are wanted. A cluster turns them into Kubernetes objects, the sandbox into processes.
+
+use super::{
+    policy::Policy,
+    seen::{Uid, pod_name},
+};
+use crate::workflow::{AssetId, Document, Facts, JobId, Record, Stage, digest::Sha256};
+use jiff::Timestamp;
+use std::{sync::Arc, time::Duration};
+
+/// A pod that is wanted. It is a function of workflow, document, record and policy, so it can be built again after a crash.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PodSpec {
+    /// The workflow: the labels `workflow` and `app`.
+    pub job: JobId,
+    /// The workflow's UID: the pod's owner.
+    pub owner: Uid,
+    /// The stage: the label `component`.
+    pub stage: Stage,
+    /// The attempt, from 0.
+    pub attempt: u32,
+    /// What it does.
+    pub task: Task,
+    /// `activeDeadlineSeconds`: how long it may take in all, even when no engine watches.
+    pub deadline: Duration,
+    /// How long it has between SIGTERM and SIGKILL.
+    pub grace: Duration,
+}
+
+/// What a pod does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Task {
+    /// Fetch what the document, which must still have this digest, asks for.
+    Configure {
+        /// The digest at the time of the claim.
+        document: Sha256,
+    },
+    /// Run the author's image.
+    Algorithm {
+        /// The image reference.
+        image: String,
+        /// The command as it stands in the document.
+        entrypoint: String,
+        /// What it sees of the workflow.
+        subject: Subject,
+        /// How long it may run, from its own start: pulling the image is not charged to it.
+        max_time: Duration,
+    },
+    /// Let the admin's image look at what came out.
+    Filter {
+        /// The image reference.
+        image: String,
+        /// What it sees of the workflow: the same as the algorithm.
+        subject: Subject,
+    },
+    /// Store outputs and logs.
+    Publish {
+        /// What the manifest says.
+        facts: Box<Facts>,
+    },
+}
+
+/// The variables that differ from workflow to workflow; the others of the seven name folders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// `DIDS`: a JSON array of input ids, with the separators of the old engine.
+    pub dids: String,
+    /// `TRANSFORMATION_DID`.
+    pub transformation_did: String,
+    /// `secret`, in lower case.
+    pub secret: String,
+}
+
+impl Subject {
+    fn of(document: &Document) -> Self {
+        let ids: Vec<String> = document.inputs.iter().map(|input| format!("\"{}\"", input.id)).collect();
+        Self {
+            dids: format!("[{}]", ids.join(", ")),
+            transformation_did: document.algorithm.id.as_ref().map(AssetId::to_string).unwrap_or_default(),
+            secret: document.secret.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl PodSpec {
+    /// The pod's name: deterministic, so that creating it twice is impossible.
+    pub fn name(&self) -> String {
+        pod_name(&self.job, self.stage, self.attempt)
+    }
+}
+
+/// The pod that `record` intends.
+pub fn spec_for(
+    job: &JobId,
+    owner: &Uid,
+    document: &Arc<Document>,
+    record: &Record,
+    stage: Stage,
+    policy: &Policy,
+) -> PodSpec {
+    let max_time = policy.max_time(document.max_time);
+    let (task, deadline) = match stage {
+        Stage::Configure => (Task::Configure { document: record.document }, policy.waiting.configure),
+        Stage::Algorithm => {
+            let task = Task::Algorithm {
+                image: document.algorithm.container.reference(),
+                entrypoint: document.algorithm.container.entrypoint.clone(),
+                subject: Subject::of(document),
+                max_time,
+            };
+            // The wrapper keeps `max_time` exactly, from the algorithm's own start. This is the backstop behind it.
+            (task, max_time + policy.stop_grace + policy.waiting.start)
+        }
+        Stage::Filter => {
+            let image = policy.filter_image.clone().unwrap_or_default();
+            (Task::Filter { image, subject: Subject::of(document) }, policy.waiting.filter)
+        }
+        Stage::Publish => {
+            let image = document.algorithm.container.reference();
+            let facts = Facts::of(job, record, image, expires_at(record, policy));
+            (Task::Publish { facts: Box::new(facts) }, policy.waiting.publish)
+        }
+    };
+    PodSpec {
+        job: job.clone(),
+        owner: owner.clone(),
+        stage,
+        attempt: record.attempt,
+        task,
+        deadline,
+        grace: policy.stop_grace,
+    }
+}
+
+/// When the results of this record may go: counted from the recorded start of publishing, so that every attempt says the
+/// same. `None`: never.
+pub fn expires_at(record: &Record, policy: &Policy) -> Option<Timestamp> {
+    let started = record.times.get(&Stage::Publish)?.started?;
+    let expiry = policy.storage_expiry?;
+    started.checked_add(jiff::SignedDuration::try_from(expiry).ok()?).ok()
+}

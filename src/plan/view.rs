@@ -1,0 +1,298 @@
+//! What is known of the cluster: built from partial evidence, never assumed complete.
+
+use super::{
+    Now, Policy,
+    look::Looks,
+    seen::{LeaseSeen, PodSeen, Progress, Uid, Version, WaitingCause, WorkflowSeen, pod_name},
+};
+use crate::workflow::{Document, JobId, Phase, Record, State, document::Fault, record::Holder};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// Everything this engine knows.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// This process.
+    pub me: Holder,
+    /// Its Lease.
+    pub own_lease: OwnLease,
+    /// Whether an action on the own Lease is under way.
+    pub own_lease_busy: bool,
+    /// Whether this process has ever held it.
+    pub own_lease_had: bool,
+    /// A request about it failed: the next is not sent before this, monotonic.
+    pub own_lease_after: Duration,
+    /// Workflows that need something, by name.
+    pub workflows: BTreeMap<String, Tracked>,
+    /// Other engines' Leases, by name.
+    pub leases: BTreeMap<String, LeaseTrack>,
+    /// What was asked, when.
+    pub looks: Looks,
+    /// Batched deletions under way.
+    pub cleaning: Cleaning,
+}
+
+/// This engine's Lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnLease {
+    /// Not created yet, or deleted by somebody.
+    Absent,
+    /// Held.
+    Held {
+        /// As last answered.
+        seen: LeaseSeen,
+        /// When the last successful renewal was *sent*: monotonic.
+        since: Duration,
+    },
+    /// Another process took it: it is our successor, and this process must end.
+    Taken {
+        /// The successor's identity.
+        by: String,
+    },
+}
+
+/// Another engine's Lease as watched by our own clock: wall clocks are not compared.
+#[derive(Debug, Clone)]
+pub struct LeaseTrack {
+    /// As last listed; none when it was absent.
+    pub seen: Option<LeaseSeen>,
+    /// When we first saw it in this version: monotonic.
+    pub since: Duration,
+}
+
+/// Batched deletions under way.
+#[derive(Debug, Clone, Default)]
+pub struct Cleaning {
+    /// Of pods.
+    pub pods: bool,
+    /// Of volumes.
+    pub volumes: bool,
+    /// Of a dead engine's Lease.
+    pub leases: bool,
+}
+
+/// A workflow in view.
+#[derive(Debug, Clone)]
+pub struct Tracked {
+    /// Its metadata, newest version seen. None: only a pod or a volume with its name was seen.
+    pub seen: Option<WorkflowSeen>,
+    /// Its record, read from there.
+    pub record: RecordSeen,
+    /// Its document, if it was fetched.
+    pub document: Option<Result<Arc<Document>, Vec<Fault>>>,
+    /// Its pods, by name.
+    pub pods: BTreeMap<String, PodTrack>,
+    /// Whether its volume is there.
+    pub volume: VolumeTrack,
+    /// An action about it is under way: the action's name.
+    pub busy: Option<&'static str>,
+    /// What we know may be outdated: look before acting.
+    pub stale: bool,
+    /// Requests about it that failed in a row.
+    pub trouble: Option<Trouble>,
+    /// It made the engine fail, at this version.
+    pub quarantine: Option<Quarantine>,
+    /// When it was first seen at its end: monotonic.
+    pub done_since: Option<Duration>,
+}
+
+/// A record as far as it could be read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RecordSeen {
+    /// There is none: never claimed.
+    None,
+    /// There is something else in its place.
+    Unreadable(String),
+    /// It is this.
+    Some(Box<Record>),
+}
+
+/// A pod in view.
+#[derive(Debug, Clone, Default)]
+pub struct PodTrack {
+    /// As last seen.
+    pub seen: Option<PodSeen>,
+    /// Whether this process wrote the intent to run it, and knows that it did.
+    pub intended: bool,
+    /// Whether a request of this process to create it may still be under way somewhere, unanswered.
+    pub uncertain: bool,
+    /// It cannot be created: why. `None` in a pod that can, or that was not tried yet.
+    pub refused: Option<Refused>,
+    /// When it was intended or first seen: monotonic.
+    pub since: Duration,
+    /// The obstacle it waits for, and since when: monotonic.
+    pub waiting: Option<(WaitingCause, Duration)>,
+    /// Why it was asked to end, if it was.
+    pub ending: Option<Ending>,
+    /// A list did not show it: to be confirmed by reading it.
+    pub missing: bool,
+    /// A consistent read found nothing: it is gone.
+    pub gone: bool,
+}
+
+/// Why a pod or its volume cannot be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// One CamelCase word.
+    pub reason: String,
+    /// What the cluster said.
+    pub message: String,
+}
+
+/// Why a pod was asked to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// A person asked for it.
+    Stop,
+    /// It waited too long for this.
+    WaitedFor {
+        /// The obstacle.
+        cause: WaitingCause,
+        /// What the cluster said about it.
+        message: String,
+    },
+}
+
+/// Whether the volume is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VolumeTrack {
+    /// Not known.
+    Unknown,
+    /// There.
+    Present,
+    /// Belongs to an earlier workflow of the same name.
+    Foreign,
+    /// Deleted by us.
+    Deleted,
+}
+
+/// Requests that failed in a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// How many.
+    pub failures: u32,
+    /// Nothing is tried before: monotonic.
+    pub until: Duration,
+    /// The last error.
+    pub error: String,
+}
+
+/// A workflow that made the engine fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantine {
+    /// How.
+    pub panic: String,
+    /// The version it had: another one gets another chance.
+    pub version: Version,
+}
+
+/// What a workflow is, by label and record together. The record is the truth where both speak.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Standing<'a> {
+    /// Not looked at yet, or deleted.
+    Unknown,
+    /// Nothing to us.
+    Foreign,
+    /// Waiting to be claimed.
+    Pending,
+    /// To be stopped before anybody claimed it.
+    StoppedUnclaimed,
+    /// Claimed, by its label, but without a record that could be read: the text says what is wrong.
+    Broken(&'a str),
+    /// Claimed and not at its end.
+    Running(&'a Record),
+    /// At its end.
+    Done(&'a Record),
+}
+
+impl View {
+    /// The view of a process that has seen nothing.
+    pub fn new(me: Holder) -> Self {
+        Self {
+            me,
+            own_lease: OwnLease::Absent,
+            own_lease_busy: false,
+            own_lease_had: false,
+            own_lease_after: Duration::ZERO,
+            workflows: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            looks: Looks::default(),
+            cleaning: Cleaning::default(),
+        }
+    }
+
+    /// Whether a write sent now would be answered, or given up, before anybody may think that this engine is dead. A
+    /// lease is no fence (versions are), but this keeps the case rare.
+    pub fn may_write(&self, policy: &Policy, now: Now) -> bool {
+        match &self.own_lease {
+            OwnLease::Held { since, .. } => now.mono + policy.request_timeout < *since + policy.lease.duration,
+            OwnLease::Absent | OwnLease::Taken { .. } => false,
+        }
+    }
+
+    /// Whether `record` names this process.
+    pub fn is_mine(&self, record: &Record) -> bool {
+        record.holder == self.me
+    }
+
+    /// How many workflows are claimed and not at their end, whoever holds them.
+    pub fn running(&self) -> usize {
+        self.workflows.values().filter(|tracked| matches!(tracked.standing(), Standing::Running(_))).count()
+    }
+}
+
+impl Tracked {
+    /// A workflow of which nothing is known but that something bears its name.
+    pub fn unknown() -> Self {
+        Self {
+            seen: None,
+            record: RecordSeen::None,
+            document: None,
+            pods: BTreeMap::new(),
+            volume: VolumeTrack::Unknown,
+            busy: None,
+            stale: true,
+            trouble: None,
+            quarantine: None,
+            done_since: None,
+        }
+    }
+
+    /// What it is. See [`Standing`].
+    pub fn standing(&self) -> Standing<'_> {
+        let Some(seen) = &self.seen else { return Standing::Unknown };
+        match (&self.record, seen.state) {
+            (RecordSeen::Some(record), _) if record.phase == Phase::Done => Standing::Done(record),
+            (RecordSeen::Some(record), _) => Standing::Running(record),
+            (RecordSeen::Unreadable(error), Some(State::Active | State::Stopping | State::Pending)) => {
+                Standing::Broken(error)
+            }
+            (RecordSeen::None, Some(State::Active)) => Standing::Broken("there is none"),
+            (RecordSeen::None, Some(State::Pending)) => Standing::Pending,
+            (RecordSeen::None, Some(State::Stopping)) => Standing::StoppedUnclaimed,
+            (RecordSeen::None | RecordSeen::Unreadable(_), Some(State::Done) | None) => Standing::Foreign,
+        }
+    }
+
+    /// Whether a person asked for its end.
+    pub fn stop_requested(&self) -> bool {
+        let by_label = self.seen.as_ref().is_some_and(|seen| seen.state == Some(State::Stopping));
+        by_label || matches!(&self.record, RecordSeen::Some(record) if record.stopreq == 1)
+    }
+
+    /// The pod that `record` intends, if anything is known of it.
+    pub fn intended_pod(&self, job: &JobId, record: &Record) -> Option<&PodTrack> {
+        self.pods.get(&pod_name(job, record.phase.stage()?, record.attempt))
+    }
+
+    /// Its UID, once seen.
+    pub fn uid(&self) -> Option<&Uid> {
+        self.seen.as_ref().map(|seen| &seen.uid)
+    }
+}
+
+impl PodTrack {
+    /// Whether it is known to have ended, or to be gone.
+    pub fn is_over(&self) -> bool {
+        self.gone || self.seen.as_ref().is_some_and(|seen| matches!(seen.progress, Progress::Ended(_)))
+    }
+}

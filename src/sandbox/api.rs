@@ -1,0 +1,126 @@
+//! The sandbox as a [`Cluster`].
+
+use super::{
+    Sandbox,
+    kubelet::{self, StopHandle},
+};
+use crate::{
+    cluster::{Cluster, Freshness, WorkflowRead, document_text},
+    plan::{
+        Failure,
+        action::Write,
+        look::Look,
+        pod::PodSpec,
+        seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
+    },
+    workflow::JobId,
+};
+use async_trait::async_trait;
+use std::time::Duration;
+
+#[async_trait]
+impl Cluster for Sandbox {
+    async fn list_workflows(&self, look: Look, _: Freshness) -> Result<Listed<WorkflowSeen>, Failure> {
+        Ok(self.store().list_workflows(look))
+    }
+
+    async fn read_workflow(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
+        Ok(self.workflow(name))
+    }
+
+    async fn read_document(&self, name: &str) -> Result<Option<WorkflowRead>, Failure> {
+        let store = self.store();
+        let read = |workflow: &super::store::Workflow| WorkflowRead {
+            seen: workflow.seen.clone(),
+            document: document_text(&workflow.data),
+        };
+        Ok(store.workflows.get(name).map(read))
+    }
+
+    async fn write_workflow(&self, name: &str, write: &Write) -> Result<WorkflowSeen, Failure> {
+        let at = self.since_start();
+        self.store().write(name, write, at)
+    }
+
+    async fn list_pods(&self, look: Look, _: Freshness) -> Result<Listed<PodSeen>, Failure> {
+        Ok(self.store().list_pods(look))
+    }
+
+    async fn read_pod(&self, name: &str) -> Result<Option<PodSeen>, Failure> {
+        Ok(self.store().pods.get(name).map(|pod| pod.seen.clone()))
+    }
+
+    async fn create_pod(&self, spec: &PodSpec) -> Result<PodSeen, Failure> {
+        let at = self.since_start();
+        let (stop, stopped) = StopHandle::new();
+        let (seen, data) = {
+            let mut store = self.store();
+            let (seen, made) = store.create_pod(spec, stop, at);
+            if !made {
+                return Ok(seen);
+            }
+            let data = store.workflows.get(&seen.workflow).map(|workflow| workflow.data.clone()).unwrap_or_default();
+            (seen, data)
+        };
+        kubelet::start(self.clone(), self.kubelet.clone(), spec.clone(), seen.uid.clone(), data, stopped);
+        Ok(seen)
+    }
+
+    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<(), Failure> {
+        let at = self.since_start();
+        self.store().end_pod(name, uid, at)
+    }
+
+    async fn delete_pods(&self, jobs: &[JobId]) -> Result<(), Failure> {
+        not_empty(jobs)?;
+        let at = self.since_start();
+        self.store().delete_pods(jobs, at);
+        Ok(())
+    }
+
+    async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure> {
+        let store = self.store();
+        Ok(Listed { items: store.volumes.values().cloned().collect(), version: store.version() })
+    }
+
+    async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure> {
+        let (volume, made) = self.store().create_volume(job, owner);
+        if made {
+            self.kubelet.volume_created(job);
+        }
+        Ok(volume)
+    }
+
+    async fn delete_volumes(&self, jobs: &[JobId]) -> Result<(), Failure> {
+        not_empty(jobs)?;
+        self.store().delete_volumes(jobs);
+        jobs.iter().for_each(|job| self.kubelet.volume_deleted(job));
+        Ok(())
+    }
+
+    async fn list_leases(&self) -> Result<Listed<LeaseSeen>, Failure> {
+        let store = self.store();
+        Ok(Listed { items: store.leases.values().cloned().collect(), version: store.version() })
+    }
+
+    async fn create_lease(&self, name: &str, holder: &str, duration: Duration) -> Result<LeaseSeen, Failure> {
+        Ok(self.store().create_lease(name, holder, duration))
+    }
+
+    async fn renew_lease(&self, lease: &LeaseSeen, holder: &str) -> Result<LeaseSeen, Failure> {
+        self.store().renew_lease(lease, holder)
+    }
+
+    async fn delete_lease(&self, lease: &LeaseSeen) -> Result<(), Failure> {
+        self.store().delete_lease(lease)
+    }
+}
+
+/// A selector built from an empty list would select everything.
+fn not_empty(jobs: &[JobId]) -> Result<(), Failure> {
+    if jobs.is_empty() {
+        let message = "a deletion names the workflows it is about".to_owned();
+        return Err(Failure::Refused { reason: "EmptySelector".to_owned(), message });
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! What happened in a sandbox, and whether it was allowed to.
+//!
+//! [`History::violations`] is the one judge: every simulation ends by asking it, whatever was injected. It looks at the
+//! cluster's own account of events, never at what an engine says of itself.
+
+use crate::{
+    plan::seen::Uid,
+    workflow::{Outcome, Phase, Record, Stage, digest::Sha256},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A workflow's record was written.
+    Recorded {
+        /// The workflow.
+        workflow: Uid,
+        /// Its new record.
+        record: Box<Record>,
+    },
+    /// A workflow was deleted.
+    WorkflowDeleted {
+        /// The workflow.
+        workflow: Uid,
+    },
+    /// A pod was created.
+    PodCreated {
+        /// Its workflow.
+        workflow: Uid,
+        /// The pod.
+        pod: Uid,
+        /// Its stage.
+        stage: Stage,
+        /// Its attempt.
+        attempt: u32,
+    },
+    /// A pod ended.
+    PodEnded {
+        /// The pod.
+        pod: Uid,
+        /// Its exit code.
+        exit_code: Option<i32>,
+    },
+    /// A pod's object was deleted.
+    PodDeleted {
+        /// The pod.
+        pod: Uid,
+    },
+    /// A manifest was stored.
+    Stored {
+        /// Its key.
+        manifest: String,
+        /// Its digest.
+        sha256: Sha256,
+    },
+}
+
+/// Everything that happened, in order.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    events: Vec<(Duration, Event)>,
+}
+
+impl History {
+    pub(super) fn add(&mut self, at: Duration, event: Event) {
+        self.events.push((at, event));
+    }
+
+    /// The events with the times at which they happened: monotonic.
+    pub fn events(&self) -> &[(Duration, Event)] {
+        &self.events
+    }
+
+    /// How often `matches` happened.
+    pub fn count(&self, matches: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|(_, event)| matches(event)).count()
+    }
+
+    /// The rules that were broken, in words. Empty is good.
+    ///
+    /// - **once**: of one workflow, stage and attempt there is at most one pod, ever.
+    /// - **intent first**: a pod is created only when the newest record intends exactly that stage and attempt.
+    /// - **in order**: a record moves forward: attempts by one, stages in order, and never on from its end.
+    /// - **alone**: a pod is created only when every earlier pod of its workflow has ended or is gone.
+    /// - **terminal is final**: no pod after the end.
+    /// - **verified**: a record that says `succeeded` names a manifest that was stored with that digest.
+    /// - **no lost stop**: once a person's wish to stop is recorded it stays recorded.
+    pub fn violations(&self) -> Vec<String> {
+        let mut judge = Judge::default();
+        for (at, event) in &self.events {
+            judge.see(*at, event);
+        }
+        judge.broken
+    }
+}
+
+#[derive(Default)]
+struct Judge<'a> {
+    broken: Vec<String>,
+    records: BTreeMap<&'a Uid, &'a Record>,
+    pods: BTreeMap<&'a Uid, &'a Uid>,
+    live: BTreeSet<&'a Uid>,
+    made: BTreeSet<(&'a Uid, Stage, u32)>,
+    stored: BTreeMap<&'a str, Sha256>,
+}
+
+impl<'a> Judge<'a> {
+    fn see(&mut self, at: Duration, event: &'a Event) {
+        match event {
+            Event::Recorded { workflow, record } => self.recorded(at, workflow, record),
+            Event::WorkflowDeleted { workflow } => {
+                self.records.remove(workflow);
+            }
+            Event::PodCreated { workflow, pod, stage, attempt } => self.created(at, workflow, pod, *stage, *attempt),
+            Event::PodEnded { pod, .. } | Event::PodDeleted { pod } => {
+                self.live.remove(pod);
+            }
+            Event::Stored { manifest, sha256 } => {
+                self.stored.insert(manifest, *sha256);
+            }
+        }
+    }
+
+    fn breaks(&mut self, at: Duration, rule: &str, what: String) {
+        self.broken.push(format!("{at:?} {rule}: {what}"));
+    }
+
+    fn recorded(&mut self, at: Duration, workflow: &'a Uid, record: &'a Record) {
+        if let Some(before) = self.records.insert(workflow, record) {
+            let same = before.phase == record.phase && before.attempt == record.attempt;
+            let again = before.phase == record.phase && before.attempt + 1 == record.attempt;
+            let forward = before.phase < record.phase && record.attempt == 0;
+            if before.phase == Phase::Done || !(same || again || forward) {
+                let (from, to) = (before.phase.as_str(), record.phase.as_str());
+                self.breaks(at, "in order", format!("{workflow}: {from}/{} → {to}/{}", before.attempt, record.attempt));
+            }
+            if before.stopreq == 1 && record.stopreq == 0 {
+                self.breaks(at, "no lost stop", format!("{workflow} forgot that a person wanted it to end"));
+            }
+        }
+        let succeeded = record.phase == Phase::Done && record.outcome == Some(Outcome::Succeeded);
+        let verified = record
+            .results
+            .as_ref()
+            .is_some_and(|results| self.stored.get(results.manifest.as_str()) == Some(&results.manifest_sha256));
+        if succeeded && !verified {
+            self.breaks(at, "verified", format!("{workflow} succeeded without the manifest it names"));
+        }
+    }
+
+    fn created(&mut self, at: Duration, workflow: &'a Uid, pod: &'a Uid, stage: Stage, attempt: u32) {
+        if !self.made.insert((workflow, stage, attempt)) {
+            self.breaks(at, "once", format!("{workflow} has a second pod for {stage}/{attempt}"));
+        }
+        match self.records.get(workflow) {
+            Some(record) if record.phase == Phase::Done => {
+                self.breaks(at, "terminal is final", format!("{workflow} got a pod for {stage}/{attempt} after its end"));
+            }
+            Some(record) if record.phase == Phase::from(stage) && record.attempt == attempt => {}
+            _ => self.breaks(at, "intent first", format!("{workflow}: nothing intends {stage}/{attempt}")),
+        }
+        let others = self.pods.iter().filter(|(other, of)| **of == workflow && self.live.contains(**other)).count();
+        if others > 0 {
+            self.breaks(at, "alone", format!("{workflow}: {others} earlier pods still run beside {stage}/{attempt}"));
+        }
+        self.pods.insert(pod, workflow);
+        self.live.insert(pod);
+    }
+}

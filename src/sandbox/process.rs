@@ -1,0 +1,190 @@
+//! Pods as child processes: the local mode's kubelet.
+//!
+//! A pod gets a folder tree laid out as `/data` is, its workflow's ConfigMap as files, and nothing of this process's
+//! environment but a few named variables. There are no containers: the algorithm runs with this machine's programs and
+//! with the rights of whoever started it. This is a way to develop workflows, not a way to run strangers' code.
+
+use super::kubelet::{Kubelet, Run, Stop};
+use crate::{
+    cluster::command::{Places, Settings, arguments, variables},
+    plan::{
+        end::End,
+        seen::{Progress, Waiting, WaitingCause},
+    },
+    pod::{exec::kill_tree, layout::Layout},
+    workflow::{JobId, report},
+};
+use async_trait::async_trait;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{
+    fs, io,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+use tokio::process::{Child, Command};
+
+/// Runs pods as child processes below a folder.
+pub struct Processes {
+    /// This program: configure, the wrapper and publish are its subcommands.
+    pub program: PathBuf,
+    /// Where the trees of all workflows are.
+    pub root: PathBuf,
+    /// What the configuration adds to the command lines.
+    pub settings: Settings,
+    /// The folder that `file:` URLs may name files of.
+    pub local_folder: PathBuf,
+    /// The variables that every child gets, such as `PATH`.
+    pub environment: Vec<(String, String)>,
+    /// Whether trees stay when their volume is deleted.
+    pub keep: bool,
+}
+
+/// What a wrapper gets beyond its child's grace to write its report.
+const REPORTING: Duration = Duration::from_secs(5);
+
+impl Processes {
+    /// The tree of a workflow: `data`, `workflow` (its ConfigMap) and `pods` (what each printed).
+    pub fn tree(&self, job: &JobId) -> PathBuf {
+        self.root.join(job.as_str())
+    }
+
+    fn places(&self, run: &Run<'_>) -> Places {
+        let tree = self.tree(&run.spec.job);
+        Places {
+            layout: Layout::new(tree.join("data")),
+            documents: tree.join("workflow"),
+            termination_log: tree.join("pods").join(format!("{}.termination", run.spec.name())),
+            local_folder: Some(self.local_folder.clone()),
+        }
+    }
+
+    fn prepare(&self, run: &Run<'_>, places: &Places) -> io::Result<()> {
+        fs::create_dir_all(places.layout.root())?;
+        fs::create_dir_all(&places.documents)?;
+        fs::create_dir_all(self.tree(&run.spec.job).join("pods"))?;
+        fs::write(&places.termination_log, "")?;
+        for (key, bytes) in run.data {
+            // The API server holds ConfigMap keys to one path component; so does whoever filled this one.
+            if Path::new(key).file_name().is_some_and(|name| name == key.as_str()) {
+                fs::write(places.documents.join(key), bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn spawn(&self, run: &Run<'_>, places: &Places) -> io::Result<Child> {
+        let arguments = arguments(run.spec, &self.settings, places)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "a filter is an image; the local mode has none"))?;
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.tree(&run.spec.job).join("pods").join(format!("{}.log", run.spec.name())))?;
+        Command::new(&self.program)
+            .args(arguments)
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(variables(run.spec, &places.layout))
+            .current_dir(places.layout.root())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // A group of its own: an interrupt from the terminal is for the engine, which stops pods in order.
+            .process_group(0)
+            .spawn()
+    }
+}
+
+#[async_trait]
+impl Kubelet for Processes {
+    async fn run(&self, run: &Run<'_>, mut stop: Stop) -> End {
+        let places = self.places(run);
+        let child = self.prepare(run, &places).and_then(|()| self.spawn(run, &places));
+        let child = match child {
+            Ok(child) => child,
+            Err(error) => {
+                let message = format!("the stage could not be started: {error}");
+                (run.say)(Progress::Waiting(Waiting { cause: WaitingCause::Starting, message: message.clone() }));
+                return End { exit_code: Some(127), reason: Some("StartError".to_owned()), disrupted: false, message };
+            }
+        };
+        (run.say)(Progress::Running);
+        let mut tree = Tree { child };
+        let mut killed = stop.clone();
+        let status = tokio::select! {
+            status = tree.child.wait() => status,
+            () = stop.asked() => {
+                tree.signal(Signal::SIGTERM);
+                tokio::select! {
+                    status = tree.child.wait() => status,
+                    () = tokio::time::sleep(run.spec.grace + REPORTING) => tree.kill().await,
+                    () = killed.killed() => tree.kill().await,
+                }
+            }
+        };
+        let message = fs::read(&places.termination_log).unwrap_or_default();
+        let message = String::from_utf8_lossy(message.get(..report::MAX_LEN.min(message.len())).unwrap_or_default());
+        End { exit_code: status.ok().and_then(exit_code), reason: None, disrupted: false, message: message.into_owned() }
+    }
+
+    fn volume_created(&self, job: &JobId) {
+        if let Err(error) = fs::create_dir_all(self.tree(job).join("data")) {
+            tracing::error!(workflow.id = %job, %error, "the work folder could not be made");
+        }
+    }
+
+    fn volume_deleted(&self, job: &JobId) {
+        if self.keep {
+            return;
+        }
+        if let Err(error) = fs::remove_dir_all(self.tree(job)).or_else(ignore_missing) {
+            tracing::warn!(workflow.id = %job, %error, "the work folder could not be removed");
+        }
+    }
+}
+
+fn ignore_missing(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+/// As the kubelet counts: the exit status, or 128 and the signal.
+fn exit_code(status: ExitStatus) -> Option<i32> {
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal))
+}
+
+/// A child with all it started. Dropped, nothing of it goes on running.
+struct Tree {
+    child: Child,
+}
+
+impl Tree {
+    fn pid(&self) -> Option<Pid> {
+        self.child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw)
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.pid() {
+            // It may just have ended.
+            let _ = kill(pid, signal);
+        }
+    }
+
+    async fn kill(&mut self) -> io::Result<ExitStatus> {
+        if let Some(pid) = self.pid() {
+            kill_tree(pid);
+        }
+        self.child.wait().await
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        if let Some(pid) = self.pid() {
+            kill_tree(pid);
+        }
+    }
+}

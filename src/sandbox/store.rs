@@ -1,0 +1,261 @@
+//! The objects and their rules. Every change happens under one lock, takes a new version and goes into the history.
+
+use super::{
+    history::{Event, History},
+    kubelet::StopHandle,
+};
+use crate::{
+    plan::{
+        Failure,
+        action::Write,
+        end::End,
+        look::Look,
+        pod::PodSpec,
+        seen::{LeaseSeen, Listed, PodSeen, Progress, Uid, Version, VolumeSeen, Waiting, WaitingCause, WorkflowSeen, volume_name},
+    },
+    workflow::{JobId, State, record},
+};
+use jiff::Timestamp;
+use std::{collections::BTreeMap, time::Duration};
+
+#[derive(Default)]
+pub(super) struct Store {
+    version: u64,
+    uids: u64,
+    pub(super) workflows: BTreeMap<String, Workflow>,
+    pub(super) pods: BTreeMap<String, Pod>,
+    pub(super) volumes: BTreeMap<String, VolumeSeen>,
+    pub(super) leases: BTreeMap<String, LeaseSeen>,
+    pub(super) history: History,
+}
+
+pub(super) struct Workflow {
+    pub(super) seen: WorkflowSeen,
+    pub(super) data: BTreeMap<String, Vec<u8>>,
+}
+
+pub(super) struct Pod {
+    pub(super) seen: PodSeen,
+    pub(super) stop: StopHandle,
+}
+
+impl Store {
+    fn next_version(&mut self) -> Version {
+        self.version += 1;
+        Version(self.version)
+    }
+
+    fn next_uid(&mut self) -> Uid {
+        self.uids += 1;
+        Uid(format!("uid-{}", self.uids))
+    }
+
+    pub(super) fn version(&self) -> Version {
+        Version(self.version)
+    }
+
+    pub(super) fn submit(&mut self, name: &str, data: BTreeMap<String, Vec<u8>>, now: Timestamp) -> bool {
+        if self.workflows.contains_key(name) {
+            return false;
+        }
+        let seen = WorkflowSeen {
+            name: name.to_owned(),
+            uid: self.next_uid(),
+            version: self.next_version(),
+            created: now,
+            state: Some(State::Pending),
+            status: None,
+            deleting: false,
+        };
+        self.workflows.insert(name.to_owned(), Workflow { seen, data });
+        true
+    }
+
+    pub(super) fn change(&mut self, name: &str, change: impl FnOnce(&mut Workflow)) -> Option<()> {
+        let version = self.next_version();
+        let workflow = self.workflows.get_mut(name)?;
+        change(workflow);
+        workflow.seen.version = version;
+        Some(())
+    }
+
+    pub(super) fn write(&mut self, name: &str, write: &Write, at: Duration) -> Result<WorkflowSeen, Failure> {
+        let status = write.record.render();
+        if status.len() > record::MAX_LEN {
+            let message = format!("the record has {} bytes", status.len());
+            return Err(Failure::Refused { reason: "TooLarge".to_owned(), message });
+        }
+        let workflow = self.workflows.get(name).ok_or(Failure::NotFound)?;
+        if workflow.seen.uid != write.uid || workflow.seen.version != write.version {
+            return Err(Failure::Conflict);
+        }
+        let version = self.next_version();
+        let workflow = self.workflows.get_mut(name).ok_or(Failure::NotFound)?;
+        workflow.seen.state = Some(write.state);
+        workflow.seen.status = Some(status);
+        workflow.seen.version = version;
+        let seen = workflow.seen.clone();
+        self.history.add(at, Event::Recorded { workflow: seen.uid.clone(), record: Box::new(write.record.clone()) });
+        Ok(seen)
+    }
+
+    pub(super) fn delete_workflow(&mut self, name: &str, at: Duration) -> bool {
+        let Some(workflow) = self.workflows.remove(name) else { return false };
+        self.next_version();
+        let owner = Some(workflow.seen.uid.clone());
+        let owned: Vec<String> =
+            self.pods.values().filter(|pod| pod.seen.owner == owner).map(|pod| pod.seen.name.clone()).collect();
+        for pod in owned {
+            self.delete_pod(&pod, at);
+        }
+        self.volumes.retain(|_, volume| volume.owner != owner);
+        self.history.add(at, Event::WorkflowDeleted { workflow: workflow.seen.uid });
+        true
+    }
+
+    pub(super) fn list_workflows(&self, look: Look) -> Listed<WorkflowSeen> {
+        let states: &[State] = match look {
+            Look::Attention => &[State::Pending, State::Stopping],
+            Look::Stopping => &[State::Stopping],
+            _ => &[State::Active],
+        };
+        let in_scope = |seen: &&WorkflowSeen| seen.state.is_some_and(|state| states.contains(&state));
+        let items = self.workflows.values().map(|workflow| &workflow.seen).filter(in_scope).cloned().collect();
+        Listed { items, version: self.version() }
+    }
+
+    pub(super) fn list_pods(&self, look: Look) -> Listed<PodSeen> {
+        let in_scope = |pod: &&PodSeen| look == Look::AuditPods || matches!(pod.progress, Progress::Ended(_));
+        let items = self.pods.values().map(|pod| &pod.seen).filter(in_scope).cloned().collect();
+        Listed { items, version: self.version() }
+    }
+
+    /// The pod, and whether it was made just now.
+    pub(super) fn create_pod(&mut self, spec: &PodSpec, stop: StopHandle, at: Duration) -> (PodSeen, bool) {
+        let name = spec.name();
+        if let Some(pod) = self.pods.get(&name) {
+            return (pod.seen.clone(), false);
+        }
+        let seen = PodSeen {
+            name: name.clone(),
+            uid: self.next_uid(),
+            version: self.next_version(),
+            workflow: spec.job.to_string(),
+            owner: Some(spec.owner.clone()),
+            progress: Progress::Waiting(Waiting { cause: WaitingCause::Starting, message: String::new() }),
+        };
+        let made = Event::PodCreated {
+            workflow: spec.owner.clone(),
+            pod: seen.uid.clone(),
+            stage: spec.stage,
+            attempt: spec.attempt,
+        };
+        self.history.add(at, made);
+        self.pods.insert(name, Pod { seen: seen.clone(), stop });
+        (seen, true)
+    }
+
+    /// Moves a pod on, if it is still the same one and has not ended.
+    pub(super) fn progress(&mut self, name: &str, uid: &Uid, progress: Progress, at: Duration) {
+        let version = self.next_version();
+        let Some(pod) = self.pods.get_mut(name).filter(|pod| pod.seen.uid == *uid) else { return };
+        if matches!(pod.seen.progress, Progress::Ended(_)) {
+            return;
+        }
+        if let Progress::Ended(end) = &progress {
+            self.history.add(at, Event::PodEnded { pod: uid.clone(), exit_code: end.exit_code });
+        }
+        pod.seen.progress = progress;
+        pod.seen.version = version;
+    }
+
+    pub(super) fn end_pod(&mut self, name: &str, uid: &Uid, at: Duration) -> Result<(), Failure> {
+        let pod = self.pods.get(name).filter(|pod| pod.seen.uid == *uid).ok_or(Failure::NotFound)?;
+        match &pod.seen.progress {
+            Progress::Running => pod.stop.end(),
+            Progress::Ended(_) => {}
+            // Not on a node yet: nothing would ever end it, so it goes.
+            Progress::Waiting(waiting) if waiting.cause == WaitingCause::Unschedulable => {
+                self.delete_pod(name, at);
+            }
+            Progress::Waiting(_) => {
+                pod.stop.end();
+                let end = End { reason: Some("DeadlineExceeded".to_owned()), ..End::default() };
+                self.progress(name, uid, Progress::Ended(end), at);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn delete_pod(&mut self, name: &str, at: Duration) -> bool {
+        let Some(pod) = self.pods.remove(name) else { return false };
+        self.next_version();
+        pod.stop.kill();
+        self.history.add(at, Event::PodDeleted { pod: pod.seen.uid });
+        true
+    }
+
+    pub(super) fn delete_pods(&mut self, jobs: &[JobId], at: Duration) {
+        let is_theirs = |pod: &&Pod| jobs.iter().any(|job| job.as_str() == pod.seen.workflow);
+        let names: Vec<String> = self.pods.values().filter(is_theirs).map(|pod| pod.seen.name.clone()).collect();
+        for name in names {
+            self.delete_pod(&name, at);
+        }
+    }
+
+    pub(super) fn create_volume(&mut self, job: &JobId, owner: &Uid) -> (VolumeSeen, bool) {
+        let name = volume_name(job);
+        if let Some(volume) = self.volumes.get(&name) {
+            return (volume.clone(), false);
+        }
+        let (uid, version) = (self.next_uid(), self.next_version());
+        let volume = VolumeSeen { workflow: job.to_string(), uid, version, owner: Some(owner.clone()) };
+        self.volumes.insert(name, volume.clone());
+        (volume, true)
+    }
+
+    pub(super) fn delete_volumes(&mut self, jobs: &[JobId]) {
+        for job in jobs {
+            if self.volumes.remove(&volume_name(job)).is_some() {
+                self.next_version();
+            }
+        }
+    }
+
+    pub(super) fn create_lease(&mut self, name: &str, holder: &str, duration: Duration) -> LeaseSeen {
+        if let Some(lease) = self.leases.get(name) {
+            return lease.clone();
+        }
+        let (uid, version) = (self.next_uid(), self.next_version());
+        let lease = LeaseSeen { name: name.to_owned(), uid, version, holder: holder.to_owned(), duration };
+        self.leases.insert(name.to_owned(), lease.clone());
+        lease
+    }
+
+    fn same_lease(&self, lease: &LeaseSeen) -> Result<(), Failure> {
+        let current = self.leases.get(&lease.name).ok_or(Failure::NotFound)?;
+        if current.uid != lease.uid || current.version != lease.version { Err(Failure::Conflict) } else { Ok(()) }
+    }
+
+    pub(super) fn renew_lease(&mut self, lease: &LeaseSeen, holder: &str) -> Result<LeaseSeen, Failure> {
+        self.same_lease(lease)?;
+        let renewed = LeaseSeen { version: self.next_version(), holder: holder.to_owned(), ..lease.clone() };
+        self.leases.insert(lease.name.clone(), renewed.clone());
+        Ok(renewed)
+    }
+
+    pub(super) fn delete_lease(&mut self, lease: &LeaseSeen) -> Result<(), Failure> {
+        self.same_lease(lease)?;
+        self.leases.remove(&lease.name);
+        self.next_version();
+        Ok(())
+    }
+
+    pub(super) fn kill_all(&mut self) {
+        self.pods.values().for_each(|pod| pod.stop.kill());
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.pods.values().filter(|pod| matches!(pod.seen.progress, Progress::Running)).count()
+    }
+}

@@ -1,0 +1,82 @@
+//! Carries out what was decided: one match, no decisions.
+
+use crate::{
+    cluster::{Cluster, Freshness, WorkflowRead},
+    plan::{
+        Answer, Failure, Intent, Policy, Target,
+        look::Look,
+        seen::{LeaseSeen, Listed, PodSeen, Version, VolumeSeen, WorkflowSeen},
+    },
+    workflow::{Document, document::Fault, record::Holder},
+};
+use std::sync::Arc;
+
+/// What a list brought.
+pub(super) enum Evidence {
+    Workflows(Listed<WorkflowSeen>),
+    Pods(Listed<PodSeen>),
+    Volumes(Listed<VolumeSeen>),
+    Leases(Listed<LeaseSeen>),
+}
+
+/// Asks for one list.
+pub(super) async fn look(cluster: &dyn Cluster, look: Look, newest: Version) -> Result<Evidence, Failure> {
+    let cached = Freshness::NotOlderThan(newest);
+    Ok(match look {
+        Look::Attention | Look::Stopping => Evidence::Workflows(cluster.list_workflows(look, cached).await?),
+        Look::AuditWorkflows => Evidence::Workflows(cluster.list_workflows(look, Freshness::Consistent).await?),
+        Look::Finished => Evidence::Pods(cluster.list_pods(look, cached).await?),
+        Look::AuditPods => Evidence::Pods(cluster.list_pods(look, Freshness::Consistent).await?),
+        Look::AuditVolumes => Evidence::Volumes(cluster.list_volumes().await?),
+        Look::Leases => Evidence::Leases(cluster.list_leases().await?),
+    })
+}
+
+/// Carries out one intent.
+pub(super) async fn act(
+    cluster: &dyn Cluster,
+    intent: &Intent,
+    target: &Target,
+    me: &Holder,
+    policy: &Policy,
+) -> Result<Answer, Failure> {
+    let workflow = if let Target::Workflow(name) = target { name.as_str() } else { "" };
+    Ok(match intent {
+        Intent::TakeLease { from_predecessor } => {
+            let lease = cluster.create_lease(&me.lease, &me.identity, policy.lease.duration).await?;
+            if lease.holder != me.identity && (*from_predecessor || lease.holder.is_empty()) {
+                Answer::Lease(cluster.renew_lease(&lease, &me.identity).await?)
+            } else {
+                Answer::Lease(lease)
+            }
+        }
+        Intent::RenewLease(lease) => Answer::Lease(cluster.renew_lease(lease, &me.identity).await?),
+        Intent::DeleteLease(lease) => {
+            cluster.delete_lease(lease).await?;
+            Answer::Done
+        }
+        Intent::ReadWorkflow => Answer::Workflow(cluster.read_workflow(workflow).await?),
+        Intent::ReadDocument => Answer::Document(cluster.read_document(workflow).await?.map(parsed)),
+        Intent::Write(write) => Answer::Workflow(Some(cluster.write_workflow(workflow, write).await?)),
+        Intent::CreateVolume { job, owner } => Answer::Volume(cluster.create_volume(job, owner).await?),
+        Intent::CreatePod(spec) => Answer::Pod(cluster.create_pod(spec).await?),
+        Intent::ReadPod { name } => Answer::PodRead(cluster.read_pod(name).await?),
+        Intent::EndPod { name, uid, .. } => {
+            cluster.end_pod(name, uid).await?;
+            Answer::Done
+        }
+        Intent::DeletePods(jobs) => {
+            cluster.delete_pods(jobs).await?;
+            Answer::Done
+        }
+        Intent::DeleteVolumes(jobs) => {
+            cluster.delete_volumes(jobs).await?;
+            Answer::Done
+        }
+    })
+}
+
+fn parsed(read: WorkflowRead) -> (WorkflowSeen, Result<Arc<Document>, Vec<Fault>>) {
+    let document = read.document.map_err(|fault| vec![fault]).and_then(|text| Document::parse(&text));
+    (read.seen, document.map(Arc::new))
+}

@@ -1,0 +1,36 @@
+//! The only place that reads clocks for plans.
+
+use crate::plan::Now;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+/// Tells the time, both ways.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Now;
+}
+
+/// The machine's clocks: tokio's monotonic one, which tests can pause, and the wall clock.
+#[derive(Debug)]
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    /// Monotonic time counts from here.
+    pub fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Now {
+        Now { mono: self.start.elapsed(), wall: Timestamp::now() }
+    }
+}
