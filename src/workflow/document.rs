@@ -3,9 +3,21 @@
 //! It is the bare `{"stages": [...]}` or the old engine's `WorkFlow` body around it (`spec.metadata.stages`), as JSON or
 //! YAML. Reading it is total and bounded: whatever a stranger sends, the answer is a [`Document`] or *all* of its
 //! [`Fault`]s, each with the path of the value at fault and what would be right.
+//!
+//! In three steps, each knowing nothing of the next: `bounded` makes a tree of the text within limits, `fields` takes
+//! members out of the tree and notes what is missing, mistyped or left over, `read` knows what the members mean. Nothing
+//! here fetches, resolves or looks at files: a document that can be read may still name data that is not there.
+
+pub(crate) mod bounded;
+mod fields;
+mod image;
+mod read;
+#[cfg(test)]
+mod tests;
+mod url;
 
 use super::{AssetId, digest::Sha256};
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 /// A document that can be run.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +38,45 @@ pub struct Document {
     pub sha256: Sha256,
     /// Paths of members that nothing reads, for `check`.
     pub ignored: Vec<String>,
+}
+
+impl Document {
+    /// The longest text, in bytes: a ConfigMap holds no more.
+    pub const MAX_BYTES: usize = 1024 * 1024;
+    /// Most data sets.
+    pub const MAX_INPUTS: usize = 1000;
+    /// Most files of one data set or algorithm.
+    pub const MAX_FILES: usize = 1000;
+
+    /// Reads a document, JSON or YAML. Its time and memory are bounded by [`Document::MAX_BYTES`], whatever the text.
+    ///
+    /// # Errors
+    ///
+    /// All faults that were found (at least one). Beyond a hundred or so, the last one says how many more there are.
+    pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
+        read::document(text)
+    }
+
+    /// The keys of the ConfigMap that `inline:` urls name.
+    pub fn inline_keys(&self) -> BTreeSet<&str> {
+        let algorithm = match &self.algorithm.source {
+            AlgorithmSource::Files(source) => Some(source),
+            AlgorithmSource::Raw(_) | AlgorithmSource::Image => None,
+        };
+        let sources = self.inputs.iter().map(|input| &input.source).chain(algorithm);
+        let files = sources.flat_map(|source| match source {
+            Source::Urls(files) => files.as_slice(),
+            Source::Remote(_) => &[],
+        });
+        files.filter_map(FileRef::inline_key).collect()
+    }
+}
+
+/// Whether a text can be a key of a ConfigMap's `data`, and so the name of a file in a folder: 1 to 253 characters of
+/// `A-Z a-z 0-9 - . _`, and not `.` or anything that begins with `..` (Kubernetes' `IsConfigMapKey`).
+pub fn is_config_map_key(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    (1..=253).contains(&text.len()) && text.bytes().all(allowed) && text != "." && !text.starts_with("..")
 }
 
 /// One data set.
@@ -83,6 +134,16 @@ pub struct FileRef {
     pub sha256: Option<Sha256>,
 }
 
+impl FileRef {
+    /// The key that an `inline:` url names; none for any other url.
+    pub fn inline_key(&self) -> Option<&str> {
+        match self.url.split_once(':') {
+            Some((scheme, key)) if scheme.eq_ignore_ascii_case("inline") => Some(key),
+            _ => None,
+        }
+    }
+}
+
 /// A provider's service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Remote {
@@ -121,7 +182,8 @@ impl Container {
 /// One thing that is wrong with a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Where: `stages[0].algorithm.container.image`, or empty for the document as a whole.
+    /// Where: `stages[0].algorithm.container.image`, in the old body `spec.metadata.stages[0].…`, or empty for the
+    /// document as a whole.
     pub path: String,
     /// What is wrong and what would be right.
     pub message: String,
@@ -130,7 +192,9 @@ pub struct Fault {
 impl Fault {
     /// Whether the algorithm's section is at fault: such a workflow ends with code 32, any other with 31.
     pub fn is_in_algorithm(&self) -> bool {
-        self.path.contains(".algorithm")
+        let stage = self.path.strip_prefix(read::OLD_BODY).unwrap_or(&self.path);
+        let section = stage.strip_prefix("stages[0].algorithm");
+        section.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     }
 }
 

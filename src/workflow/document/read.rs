@@ -1,0 +1,305 @@
+//! What the members of a document mean.
+//!
+//! Each section is read to its end whatever was wrong before it, so that a submitter sees all faults at once. What the
+//! old clients send is accepted in all its variants; where the old engine guessed, skipped or overwrote, there is a rule
+//! and a fault.
+
+use super::{
+    Algorithm, AlgorithmSource, Container, Document, Fault, FileRef, Input, Remote, Source,
+    bounded::{self, Limits},
+    fields::{self, Log, Object},
+    image, url,
+};
+use crate::workflow::digest::Sha256;
+use serde_json::Value;
+use std::time::Duration;
+
+/// Where the old engine's `WorkFlow` body keeps what a bare document has at its top.
+pub(super) const OLD_BODY: &str = "spec.metadata.";
+
+/// A document of the old engine is a few levels deep and has some ten values per data set; the rest is room for
+/// `algocustomdata`.
+const LIMITS: Limits = Limits { bytes: Document::MAX_BYTES, depth: 64, nodes: 50_000 };
+
+/// Longest command, in bytes. One argument of a Linux process may have 128 KiB.
+const MAX_ENTRYPOINT: usize = 32 * 1024;
+
+/// Longest secret, transaction and service id, in bytes.
+const MAX_WORD: usize = 1024;
+
+/// Ten years. The engine's own limit is far below; this one keeps sums of times in range.
+const MAX_TIME: f64 = 10.0 * 366.0 * 86_400.0;
+
+pub(super) fn document(text: &str) -> Result<Document, Vec<Fault>> {
+    let tree = bounded::tree(text, LIMITS)?;
+    let mut log = Log::default();
+    let document = top(tree, Sha256::of(text), &mut log);
+    let (document, ignored) = log.finish(document)?;
+    Ok(Document { ignored, ..document })
+}
+
+fn top(tree: Value, sha256: Sha256, log: &mut Log) -> Option<Document> {
+    let mut top = Object::new(String::new(), tree, log)?;
+    let document = if top.has("stages") {
+        body(&mut top, sha256, log)
+    } else if top.has("spec") {
+        let mut metadata = top.object("metadata", log);
+        let secret = metadata.as_mut().and_then(|metadata| {
+            let secret = metadata.filled_text("secret", log)?;
+            one_line(metadata.path_of("secret"), secret, log)
+        });
+        let mut spec = top.object("spec", log)?;
+        let mut inner = spec.required_object("metadata", log)?;
+        let document = body(&mut inner, sha256, log).map(|document| Document { secret, ..document });
+        [metadata, Some(spec), Some(inner)].into_iter().flatten().for_each(|object| object.end(log));
+        document
+    } else if top.has("data") {
+        log.fault(
+            "",
+            "this is a manifest; the document is the text of one of its data keys, workflow.json or workflow.yaml",
+        );
+        None
+    } else {
+        log.fault("stages", "is missing: a document is {stages: [...]}, or the old body with spec.metadata.stages");
+        None
+    };
+    top.end(log);
+    document
+}
+
+/// What stands beside `stages`, and the one stage there may be.
+fn body(object: &mut Object, sha256: Sha256, log: &mut Log) -> Option<Document> {
+    let chain_id = chain_id(object, log);
+    let path = object.path_of("stages");
+    let stages = object.required_list("stages", log)?;
+    if stages.len() != 1 {
+        log.fault(path.as_str(), format!("has {} stages, exactly one can be run", stages.len()));
+    }
+    let mut stage = Object::new(fields::item_path(&path, 0), stages.into_iter().next()?, log)?;
+    let inputs = inputs(&mut stage, log);
+    let algorithm = stage.required_object("algorithm", log).and_then(|object| algorithm(object, log));
+    let max_time = stage.object("compute", log).and_then(|object| compute(object, log));
+    let metadata_uri = stage.object("output", log).and_then(|object| output(object, log));
+    stage.end(log);
+    Some(Document {
+        inputs,
+        algorithm: algorithm?,
+        max_time,
+        metadata_uri,
+        secret: None,
+        chain_id,
+        sha256,
+        ignored: Vec::new(),
+    })
+}
+
+fn inputs(stage: &mut Object, log: &mut Log) -> Vec<Input> {
+    let path = stage.path_of("input");
+    let list = stage.list("input", log).unwrap_or_default();
+    if list.len() > Document::MAX_INPUTS {
+        log.fault(path, format!("has {} data sets, at most {} can be fetched", list.len(), Document::MAX_INPUTS));
+        return Vec::new();
+    }
+    let each = list.into_iter().enumerate();
+    each.filter_map(|(index, value)| {
+        Object::new(fields::item_path(&path, index), value, log).and_then(|o| input(o, log))
+    })
+    .collect()
+}
+
+fn input(mut object: Object, log: &mut Log) -> Option<Input> {
+    let did = object.required_text("id", log);
+    let id = did.as_deref().and_then(|did| asset_id(&object, did, log));
+    let source = if has_source(&object) {
+        source(&mut object, log)
+    } else {
+        log.fault(object.path_of("url"), "is missing: a data set has a 'url' or a 'remote'");
+        None
+    };
+    object.end(log);
+    Some(Input { id: id?, did: did?, source: source? })
+}
+
+fn algorithm(mut object: Object, log: &mut Log) -> Option<Algorithm> {
+    let did = object.text("id", log);
+    let id = did.as_deref().filter(|did| !did.is_empty()).and_then(|did| asset_id(&object, did, log));
+    let custom_data = object.take("algocustomdata");
+    let container = object.required_object("container", log).and_then(|object| container(object, log));
+    let source = if object.has("rawcode") && !object.is_empty_text("rawcode") {
+        object.text("rawcode", log).map(AlgorithmSource::Raw)
+    } else if has_source(&object) {
+        source(&mut object, log).map(AlgorithmSource::Files)
+    } else if container.as_ref().is_some_and(|container| container.entrypoint.contains("$ALGO")) {
+        let message = "is missing: the entrypoint runs $ALGO, so the algorithm needs a 'rawcode', 'url' or 'remote'";
+        log.fault(object.path_of("url"), message);
+        None
+    } else {
+        object.take("rawcode");
+        Some(AlgorithmSource::Image)
+    };
+    object.end(log);
+    Some(Algorithm { id, did, source: source?, container: container?, custom_data })
+}
+
+fn asset_id(object: &Object, did: &str, log: &mut Log) -> Option<super::AssetId> {
+    did.parse()
+        .map_err(|error: crate::workflow::asset::InvalidAssetId| log.fault(object.path_of("id"), error.to_string()))
+        .ok()
+}
+
+fn container(mut object: Object, log: &mut Log) -> Option<Container> {
+    let entrypoint = object.required_text("entrypoint", log).and_then(|entrypoint| {
+        let message = match entrypoint.len() {
+            ..=MAX_ENTRYPOINT if !entrypoint.contains('\0') => return Some(entrypoint),
+            ..=MAX_ENTRYPOINT => "contains a NUL character".to_owned(),
+            len => format!("has {len} bytes, at most {MAX_ENTRYPOINT} are allowed"),
+        };
+        log.fault(object.path_of("entrypoint"), message);
+        None
+    });
+    let name = object.required_text("image", log);
+    let image =
+        name.and_then(|name| image::parse(&name).map_err(|message| log.fault(object.path_of("image"), message)).ok());
+    let tag = object.filled_text("tag", log);
+    if tag.as_deref().is_some_and(|tag| !image::is_tag(tag)) {
+        log.fault(
+            object.path_of("tag"),
+            "is no tag: 1 to 128 characters of A-Z a-z 0-9 . _ - and none of . - at its beginning",
+        );
+    }
+    if tag.is_some() && image.as_ref().is_some_and(|image| image.tag.is_some()) {
+        log.fault(object.path_of("image"), "ends in a tag, and 'tag' gives one too; remove one of them");
+    }
+    let digest = checksum(&mut object, log);
+    object.end(log);
+    let image = image?;
+    Some(Container { image: image.name, tag: tag.or(image.tag), digest, entrypoint: entrypoint? })
+}
+
+/// The digest, which wins over the tag. As in the old engine, a checksum that does not begin with `sha256:` is none.
+fn checksum(object: &mut Object, log: &mut Log) -> Option<String> {
+    let checksum = object.filled_text("checksum", log)?;
+    let Some(hex) = checksum.strip_prefix("sha256:") else {
+        log.ignore(object.path_of("checksum"));
+        return None;
+    };
+    match hex.parse::<Sha256>() {
+        Ok(digest) => Some(format!("sha256:{digest}")),
+        Err(_) => {
+            log.fault(object.path_of("checksum"), "is no image digest: after 'sha256:' there are 64 hex digits");
+            None
+        }
+    }
+}
+
+/// Whether there is a `url` or a `remote`; an empty url is none, as providers send it with raw code.
+fn has_source(object: &Object) -> bool {
+    object.has("remote") || (object.has("url") && !object.is_empty_text("url"))
+}
+
+/// `url` before `remote`, as in the old engine. To be asked for only if there is one of them.
+fn source(object: &mut Object, log: &mut Log) -> Option<Source> {
+    let path = object.path_of("url");
+    if object.is_empty_text("url") {
+        object.take("url");
+    }
+    let Some(value) = object.take("url") else {
+        return object
+            .required_object("remote", log)
+            .and_then(|remote_object| remote(remote_object, log))
+            .map(Source::Remote);
+    };
+    let items = match value {
+        Value::Array(items) => items,
+        one => return file(path, one, log).map(|file| Source::Urls(vec![file])),
+    };
+    if items.is_empty() || items.len() > Document::MAX_FILES {
+        log.fault(path, format!("has {} urls, 1 to {} are expected", items.len(), Document::MAX_FILES));
+        return None;
+    }
+    let count = items.len();
+    let each = items.into_iter().enumerate();
+    let files: Vec<_> = each.filter_map(|(index, value)| file(fields::item_path(&path, index), value, log)).collect();
+    (files.len() == count).then_some(Source::Urls(files))
+}
+
+/// A url, or `{url, sha256}`.
+fn file(path: String, value: Value, log: &mut Log) -> Option<FileRef> {
+    if !value.is_object() {
+        let url = fields::text(path.clone(), value, log)?;
+        return checked(path, url, url::check, log).map(|url| FileRef { url, sha256: None });
+    }
+    let mut object = Object::new(path, value, log)?;
+    let url = object.required_text("url", log).and_then(|url| checked(object.path_of("url"), url, url::check, log));
+    let digest = object.text("sha256", log);
+    let sha256 = digest.as_ref().map(|digest| digest.parse::<Sha256>());
+    if let Some(Err(error)) = &sha256 {
+        log.fault(object.path_of("sha256"), error.to_string());
+    }
+    object.end(log);
+    Some(FileRef { url: url?, sha256: sha256.and_then(Result::ok) })
+}
+
+fn remote(mut object: Object, log: &mut Log) -> Option<Remote> {
+    let mut required = |key| {
+        let text = object.required_text(key, log)?;
+        one_line(object.path_of(key), text, log)
+    };
+    let (tx_id, service_id) = (required("txId"), required("serviceId"));
+    let spellings = ["algouserdata", "userdata", "userData"];
+    let user_data = spellings.into_iter().find(|key| object.has(key)).and_then(|key| object.take(key));
+    object.end(log);
+    Some(Remote { tx_id: tx_id?, service_id: service_id?, user_data })
+}
+
+fn compute(mut object: Object, log: &mut Log) -> Option<Duration> {
+    let value = object.take("maxtime");
+    let path = object.path_of("maxtime");
+    object.end(log);
+    let seconds = match value? {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    let time =
+        seconds.filter(|seconds| *seconds <= MAX_TIME).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    match time {
+        Some(time) if !time.is_zero() => Some(time),
+        _ => {
+            log.fault(path, format!("is no time: a number of seconds above 0, at most {MAX_TIME}, is expected"));
+            None
+        }
+    }
+}
+
+fn output(mut object: Object, log: &mut Log) -> Option<String> {
+    let uri = object.filled_text("metadataUri", log);
+    let path = object.path_of("metadataUri");
+    object.end(log);
+    checked(path, uri?, url::check_http, log)
+}
+
+fn chain_id(object: &mut Object, log: &mut Log) -> Option<u64> {
+    let id = match object.take("chainId")? {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    if id.is_none() {
+        log.fault(object.path_of("chainId"), "is no chain id: an integer from 0 is expected");
+    }
+    id
+}
+
+/// A text that becomes a variable, a query or part of a message.
+fn one_line(path: String, text: String, log: &mut Log) -> Option<String> {
+    if text.len() > MAX_WORD || text.chars().any(char::is_control) {
+        log.fault(path, format!("has more than {MAX_WORD} bytes or a control character"));
+        return None;
+    }
+    Some(text)
+}
+
+fn checked(path: String, text: String, check: fn(&str) -> Result<(), String>, log: &mut Log) -> Option<String> {
+    check(&text).map_err(|message| log.fault(path, message)).ok().map(|()| text)
+}
