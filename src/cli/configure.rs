@@ -63,21 +63,24 @@ pub fn run(args: Args) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("the runtime cannot be started: {error}")),
     };
-    let report = runtime.block_on(async {
-        // Process 1 of a container has no default for signals: without a handler it would ignore them.
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! {
-            report = provision(&args) => io::Result::Ok(Some(report)),
-            _ = terminate.recv() => Ok(None),
-            _ = interrupt.recv() => Ok(None),
-        }
-    });
+    let report = runtime.block_on(unless_told_to_stop(provision(&args)));
     // A name that is still being looked up on another thread is nobody's concern any more.
     runtime.shutdown_background();
     match report {
         Ok(Some(report)) => finish(&args.termination_log, &report),
         Ok(None) => Exit::Interrupted,
         Err(error) => complain(&format!("signals cannot be received: {error}")),
+    }
+}
+
+/// Does the work, or answers none as soon as a signal asks for that.
+async fn unless_told_to_stop<T>(work: impl Future<Output = T>) -> io::Result<Option<T>> {
+    // Process 1 of a container has no default for signals: without a handler it would ignore them.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        done = work => Ok(Some(done)),
+        _ = terminate.recv() => Ok(None),
+        _ = interrupt.recv() => Ok(None),
     }
 }
 
@@ -105,6 +108,9 @@ fn read(path: &Path, sha256: Sha256) -> Result<Document, ConfigureFault> {
     let read = fs::File::open(path).and_then(|file| file.take(MAX_DOCUMENT + 1).read_to_end(&mut bytes));
     if let Err(error) = read {
         return Err(data("DocumentUnreadable", &format!("the document cannot be read: {error}")));
+    }
+    if u64::try_from(bytes.len()).is_ok_and(|len| len > MAX_DOCUMENT) {
+        return Err(data("DocumentTooLong", &format!("the document has more than {MAX_DOCUMENT} bytes")));
     }
     let actual = Sha256::of(&bytes);
     if actual != sha256 {
@@ -144,4 +150,67 @@ fn finish(termination_log: &Path, report: &ConfigureReport) -> Exit {
 fn complain(message: &str) -> Exit {
     let _ = writeln!(io::stderr(), "configure: {message}");
     Exit::Failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workflow::report::parse as parse_report;
+    use clap::Parser;
+    use nix::sys::signal::{Signal, raise};
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(dir: &Path, sha256: Sha256) -> Args {
+        let at = |name: &str| dir.join(name).display().to_string();
+        let (document, documents, data, log) = (at("documents/workflow.json"), at("documents"), at("data"), at("log"));
+        let sha256 = sha256.to_string();
+        let line =
+            ["configure", "--job", "wf-1", "--document", &document, "--sha256", &sha256, "--documents", &documents];
+        let more = ["--data", &data, "--termination-log", &log, "--policy", r#"{"maxFiles":3}"#];
+        Cli::try_parse_from(line.into_iter().chain(more)).unwrap().args
+    }
+
+    #[test]
+    fn a_document_that_changed_after_the_claim_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let args = args(dir.path(), Sha256::of("then"));
+        fs::create_dir(&args.documents).unwrap();
+        fs::write(&args.document, "now").unwrap();
+        fs::write(&args.termination_log, "x".repeat(5000)).unwrap();
+        assert_eq!(run(args.clone()), Exit::Failure);
+        let report: ConfigureReport = parse_report(&fs::read_to_string(&args.termination_log).unwrap()).unwrap();
+        let fault = report.fault.unwrap();
+        assert_eq!((fault.code, fault.reason.as_str()), (Code::DataProvisioningFailed, "DocumentChanged"));
+        assert!(!args.data.exists(), "nothing is done for it");
+    }
+
+    #[test]
+    fn documents_that_are_no_text_too_long_or_absent_end_with_a_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("workflow.json");
+        let reason = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            read(&path, Sha256::of(bytes)).unwrap_err().reason
+        };
+        assert_eq!(reason(b"\xff"), "InvalidDocument");
+        assert_eq!(reason(b"]["), "InvalidDocument");
+        let long = usize::try_from(MAX_DOCUMENT).unwrap() + 2;
+        assert_eq!(reason(&vec![b' '; long]), "DocumentTooLong");
+        assert_eq!(read(&dir.path().join("absent"), Sha256::of("")).unwrap_err().reason, "DocumentUnreadable");
+    }
+
+    #[tokio::test]
+    async fn sigterm_ends_the_work_at_once() {
+        let work = async {
+            raise(Signal::SIGTERM).unwrap();
+            std::future::pending::<()>().await;
+        };
+        assert_eq!(unless_told_to_stop(work).await.unwrap(), None);
+        assert_eq!(unless_told_to_stop(async { 7 }).await.unwrap(), Some(7));
+    }
 }

@@ -25,6 +25,7 @@ mod journal;
 mod local;
 mod network;
 mod policy;
+mod reserved;
 mod resume;
 mod retry;
 mod sink;

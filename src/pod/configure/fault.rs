@@ -144,10 +144,8 @@ impl From<reqwest::Error> for FetchError {
         if let Some(&refused) = causes(&error).find_map(|cause| cause.downcast_ref::<Refused>()) {
             return Self::AddressRefused(refused);
         }
-        if let Some(tls) = causes(&error).find_map(tls_error) {
-            if let rustls::Error::InvalidCertificate(why) = tls {
-                return Self::Certificate(why.to_string());
-            }
+        if let Some(rustls::Error::InvalidCertificate(why)) = causes(&error).find_map(tls_error) {
+            return Self::Certificate(why.to_string());
         }
         let text = causes(&error).map(ToString::to_string).collect::<Vec<_>>();
         // Some errors repeat their cause; saying it once is enough.

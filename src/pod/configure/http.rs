@@ -177,10 +177,7 @@ impl Http {
                 return Ok(response);
             }
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-            let next = location.and_then(|location| url.join(location).ok()).ok_or(FetchError::BadRedirect)?;
-            if url.scheme() == "https" && next.scheme() == "http" {
-                return Err(FetchError::InsecureRedirect);
-            }
+            let next = next_hop(&url, location)?;
             journal.line(format!("{}: redirected to {}", shown(&url), shown(&next)));
             url = next;
         }
@@ -198,6 +195,13 @@ impl Http {
     }
 }
 
+/// Where a redirect leads. What was asked for under TLS is not then fetched in the clear.
+fn next_hop(url: &Url, location: Option<&str>) -> Result<Url, FetchError> {
+    let next = location.and_then(|location| url.join(location).ok()).ok_or(FetchError::BadRedirect)?;
+    let downgrade = url.scheme() == "https" && next.scheme() == "http";
+    if downgrade { Err(FetchError::InsecureRedirect) } else { Ok(next) }
+}
+
 fn refusal(status: StatusCode, headers: &HeaderMap) -> FetchError {
     let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = after.and_then(|value| retry_after(value, jiff::Timestamp::now()));
@@ -211,5 +215,20 @@ fn check_digest(expected: Option<Sha256>, known: &Known, sink: &Sink) -> Result<
             Err(FetchError::DigestMismatch { expected, actual, resumed: known.resumed })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_may_be_relative_and_may_not_leave_tls() {
+        let url: Url = "https://a.example/x/y?q".parse().unwrap();
+        let next = |location| next_hop(&url, location).map_or_else(|error| error.reason().to_owned(), String::from);
+        assert_eq!(next(Some("../z")), "https://a.example/z");
+        assert_eq!(next(Some("//b.example/z")), "https://b.example/z");
+        assert_eq!(next(Some("http://a.example/x")), "InsecureRedirect");
+        assert_eq!((next(Some("https://[")), next(None)), ("BadRedirect".to_owned(), "BadRedirect".to_owned()));
     }
 }

@@ -87,7 +87,7 @@ mod tests {
     fn absent_members_have_their_defaults_and_mistyped_ones_are_refused() {
         let policy: FetchPolicy = r#"{"maxFiles":3,"allowNetworks":["127.0.0.0/8"]}"#.parse().unwrap();
         assert_eq!((policy.max_files, policy.retries), (3, FetchPolicy::default().retries));
-        for text in [r#"{"maxfiles":3}"#, r#"{"allowNetworks":["127.0.0.1/8"]}"#, r#"{"retries":-1}"#, "[]", ""] {
+        for text in [r#"{"maxfiles":3}"#, r#"{"allowNetworks":["127.0.0.1/8"]}"#, r#"{"retries":-1}"#, "7", ""] {
             assert!(text.parse::<FetchPolicy>().is_err(), "{text}");
         }
     }
