@@ -1,1 +1,103 @@
-//! TODO
+//! The first stage: fetches the data sets and the algorithm into the workflow's folders.
+//!
+//! ```text
+//! run ── tree::prepare        folders, log, a copy of this program; what an earlier attempt left is removed
+//!     ├─ every input          ddos/<did>, inputs/<did>/0, 1, …    a failure does not keep the others from being tried
+//!     └─ the algorithm        inputs/algoCustomData.json, transformations/algorithm, 1, 2, …    if no input failed
+//! ```
+//!
+//! Order and names are those of the engine this one replaces, because algorithm images know them. Running again gives
+//! the same tree; nothing is remembered between runs.
+//!
+//! What it promises: a file under its final name is whole, within the limits of the [`FetchPolicy`], and has the digest
+//! that the document gives. Connections are made only to addresses that the policy allows (`guard`). No log line, fault
+//! or error holds a URL's query, fragment or credentials.
+//!
+//! What is absent: the cluster (the stage reads its document from a file and speaks through its report), credentials of
+//! any kind, and unpacking.
+
+mod assets;
+mod fault;
+mod fetch;
+mod guard;
+mod http;
+mod journal;
+mod local;
+mod network;
+mod policy;
+mod reserved;
+mod resume;
+mod retry;
+mod sink;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+pub use network::{InvalidNetwork, Network};
+pub use policy::FetchPolicy;
+
+use super::layout::Layout;
+use crate::workflow::{
+    Code, Document, JobId,
+    report::{ConfigureFault, ConfigureReport, clip},
+};
+use fault::DiskError;
+use fetch::Fetcher;
+use guard::{Lookup, SystemLookup};
+use journal::Journal;
+use std::{io::Write, path::PathBuf, sync::Arc};
+
+/// The longest message of a fault, in bytes. Escaped as JSON it is at most twice as long, which leaves room in a report
+/// of 4096.
+const MAX_MESSAGE: usize = 1500;
+
+/// What to provision, and where.
+#[derive(Debug, Clone)]
+pub struct ConfigureTask {
+    /// The workflow.
+    pub job: JobId,
+    /// What it asks for.
+    pub document: Document,
+    /// What that may cost and where it may be fetched from.
+    pub policy: FetchPolicy,
+    /// The folders to fill.
+    pub layout: Layout,
+    /// A folder in which every key of the workflow's ConfigMap is a file; `inline:KEY` reads them.
+    pub documents_dir: PathBuf,
+    /// Only in the local mode: the folder below which `file:` URLs are read.
+    pub local_folder: Option<PathBuf>,
+    /// This program's own file, to be copied to `bin` for the algorithm's pod.
+    pub program: Option<PathBuf>,
+}
+
+/// Provisions a workflow. Lines about it go to `adminlogs/configure.log` and to `out`.
+///
+/// May be dropped at any await, and run again. Needs a tokio runtime with I/O and time.
+pub async fn run(task: ConfigureTask, out: &mut (dyn Write + Send)) -> ConfigureReport {
+    run_with(task, out, Arc::new(SystemLookup)).await
+}
+
+async fn run_with(task: ConfigureTask, out: &mut (dyn Write + Send), lookup: Arc<dyn Lookup>) -> ConfigureReport {
+    let mut journal = Journal::new(out);
+    journal.line(format!("configure: workflow {}, document {}", task.job, task.document.sha256));
+    if let Err(error) = prepare(&task).await {
+        let fault = fault(Code::DataProvisioningFailed, error.reason(), &error.to_string());
+        journal.line(format!("failed: {}", fault.message));
+        return ConfigureReport { fault: Some(fault), files: 0, bytes: 0 };
+    }
+    journal.open(&task.layout.adminlogs().join("configure.log"));
+    let fetcher = Fetcher::new(&task, lookup, journal);
+    assets::provision(&task, fetcher).await
+}
+
+async fn prepare(task: &ConfigureTask) -> Result<(), DiskError> {
+    let (layout, program) = (task.layout.clone(), task.program.clone());
+    let prepared = tokio::task::spawn_blocking(move || tree::prepare(&layout, program.as_deref())).await;
+    prepared.map_err(std::io::Error::other).map_err(DiskError::while_doing("preparing the folders"))?
+}
+
+/// A fault that fits into a report.
+pub(crate) fn fault(code: Code, reason: &str, message: &str) -> ConfigureFault {
+    ConfigureFault { code, reason: reason.to_owned(), message: clip(message, MAX_MESSAGE) }
+}
