@@ -8,3 +8,4 @@ pub mod configure;
 pub mod exec;
 pub mod layout;
 pub mod publish;
+pub mod termination;
