@@ -1,0 +1,64 @@
+//! What must hold between keys, checked once all values are good. Each rule is one sentence.
+
+use super::{Config, values::Values};
+
+/// Asks every rule; what does not hold becomes a fault.
+pub(super) fn check(config: &Config, values: &mut Values) {
+    let Config { limits, cadence, lease, waiting, retries, fetch, .. } = config;
+    values.rule(
+        &["lease.duration", "lease.renew_deadline"],
+        lease.duration > lease.renew_deadline,
+        "lease.duration must be longer than lease.renew_deadline, so that the holder gives up before others take over",
+    );
+    values.rule(
+        &["lease.renew_deadline", "lease.retry_period"],
+        lease.renew_deadline > lease.retry_period,
+        "lease.renew_deadline must be longer than lease.retry_period, so that one lost renewal is not the end",
+    );
+    values.rule(
+        &["lease.duration"],
+        lease.duration.subsec_nanos() == 0,
+        "lease.duration must be whole seconds, because a Lease holds nothing finer",
+    );
+    values.rule(
+        &["loop.request_timeout", "lease.retry_period", "lease.duration"],
+        cadence.request_timeout + lease.retry_period < lease.duration,
+        "loop.request_timeout and lease.retry_period together must be shorter than lease.duration, because a write is sent \
+         only if it would time out while the Lease still counts",
+    );
+    values.rule(
+        &["loop.finished_young_every", "loop.finished_every"],
+        cadence.finished_young_every <= cadence.finished_every,
+        "loop.finished_young_every must not be longer than loop.finished_every, because young stages are looked at more often",
+    );
+    values.rule(
+        &["retries.backoff_first", "retries.backoff_max"],
+        retries.backoff_first <= retries.backoff_max,
+        "retries.backoff_first must not be longer than retries.backoff_max",
+    );
+    values.rule(
+        &["fetch.total_timeout", "waiting.configure"],
+        fetch.total_timeout < waiting.configure,
+        "fetch.total_timeout must be shorter than waiting.configure, so that configure ends by itself and says why",
+    );
+    values.rule(
+        &["fetch.connect_timeout", "fetch.total_timeout"],
+        fetch.connect_timeout <= fetch.total_timeout,
+        "fetch.connect_timeout must not be longer than fetch.total_timeout",
+    );
+    values.rule(
+        &["fetch.read_timeout", "fetch.total_timeout"],
+        fetch.read_timeout <= fetch.total_timeout,
+        "fetch.read_timeout must not be longer than fetch.total_timeout",
+    );
+    values.rule(
+        &["fetch.max_file", "fetch.max_total"],
+        fetch.max_file <= fetch.max_total,
+        "fetch.max_file must not be larger than fetch.max_total",
+    );
+    values.rule(
+        &["limits.max_log", "limits.disk"],
+        limits.max_log < limits.disk,
+        "limits.max_log must be smaller than limits.disk, because the log lies on the workflow's volume",
+    );
+}
