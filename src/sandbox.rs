@@ -58,6 +58,9 @@ impl Sandbox {
 
     /// Sets the state label, as `kubectl label --overwrite` would. False if there is no such workflow.
     pub fn label(&self, name: &str, state: State) -> bool {
+        if let (State::Stopping, Some(workflow)) = (state, self.uid(name)) {
+            self.note(Event::StopAsked { workflow });
+        }
         self.store().change(name, |workflow| workflow.seen.state = Some(state)).is_some()
     }
 

@@ -21,6 +21,8 @@ mod supervise;
 mod tee;
 mod usage;
 
+pub use family::kill_tree;
+
 use crate::{
     pod::{layout::Layout, termination},
     workflow::report::{ExecReport, clip},

@@ -22,6 +22,11 @@ pub enum Event {
         /// Its new record.
         record: Box<Record>,
     },
+    /// A person asked for a workflow's end.
+    StopAsked {
+        /// The workflow.
+        workflow: Uid,
+    },
     /// A workflow was deleted.
     WorkflowDeleted {
         /// The workflow.
@@ -88,7 +93,7 @@ impl History {
     /// - **alone**: a pod is created only when every earlier pod of its workflow has ended or is gone.
     /// - **terminal is final**: no pod after the end.
     /// - **verified**: a record that says `succeeded` names a manifest that was stored with that digest.
-    /// - **no lost stop**: once a person's wish to stop is recorded it stays recorded.
+    /// - **no lost stop**: the first record written after a person asked for the end says so, and so do all after it.
     pub fn violations(&self) -> Vec<String> {
         let mut judge = Judge::default();
         for (at, event) in &self.events {
@@ -106,12 +111,16 @@ struct Judge<'a> {
     live: BTreeSet<&'a Uid>,
     made: BTreeSet<(&'a Uid, Stage, u32)>,
     stored: BTreeMap<&'a str, Sha256>,
+    to_stop: BTreeSet<&'a Uid>,
 }
 
 impl<'a> Judge<'a> {
     fn see(&mut self, at: Duration, event: &'a Event) {
         match event {
             Event::Recorded { workflow, record } => self.recorded(at, workflow, record),
+            Event::StopAsked { workflow } => {
+                self.to_stop.insert(workflow);
+            }
             Event::WorkflowDeleted { workflow } => {
                 self.records.remove(workflow);
             }
@@ -138,9 +147,9 @@ impl<'a> Judge<'a> {
                 let (from, to) = (before.phase.as_str(), record.phase.as_str());
                 self.breaks(at, "in order", format!("{workflow}: {from}/{} → {to}/{}", before.attempt, record.attempt));
             }
-            if before.stopreq == 1 && record.stopreq == 0 {
-                self.breaks(at, "no lost stop", format!("{workflow} forgot that a person wanted it to end"));
-            }
+        }
+        if self.to_stop.contains(workflow) && record.stopreq == 0 {
+            self.breaks(at, "no lost stop", format!("{workflow} forgot that a person wanted it to end"));
         }
         let succeeded = record.phase == Phase::Done && record.outcome == Some(Outcome::Succeeded);
         let verified = record

@@ -55,9 +55,26 @@ pub(super) fn kill_all() {
         let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
         return;
     }
-    for pid in living() {
+    for pid in living_below(getpid()) {
         let _ = kill(pid, Signal::SIGKILL);
     }
+}
+
+/// Kills `root` and every process below it, for whoever started a wrapper and cannot wait for it. The root goes last:
+/// while it lives, it adopts what its children leave behind, so that nothing slips out of the tree.
+pub fn kill_tree(root: Pid) {
+    // Each round kills all there are; a further one is needed only for what was forked meanwhile.
+    for _ in 0..100 {
+        let below = living_below(root);
+        if below.is_empty() {
+            break;
+        }
+        for pid in below {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let _ = kill(root, Signal::SIGKILL);
 }
 
 /// Kills and reaps until nothing is left below this process. Returns how many survived [`KILL_LIMIT`]: normally 0.
@@ -67,7 +84,7 @@ pub(super) async fn end_all() -> usize {
     loop {
         kill_all();
         reap(None);
-        let left = living().len();
+        let left = living_below(getpid()).len();
         if left == 0 || Instant::now() >= deadline {
             return left;
         }
@@ -76,8 +93,8 @@ pub(super) async fn end_all() -> usize {
     }
 }
 
-/// The processes below this one that have not ended yet.
-fn living() -> Vec<Pid> {
+/// The processes below `root` that have not ended yet.
+fn living_below(root: Pid) -> Vec<Pid> {
     let mut children: BTreeMap<i32, Vec<(i32, bool)>> = BTreeMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
@@ -88,7 +105,7 @@ fn living() -> Vec<Pid> {
         }
     }
     let mut found = Vec::new();
-    let mut queue = vec![getpid().as_raw()];
+    let mut queue = vec![root.as_raw()];
     while let Some(parent) = queue.pop() {
         for (pid, alive) in children.remove(&parent).unwrap_or_default() {
             queue.push(pid);
