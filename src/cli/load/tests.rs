@@ -174,3 +174,53 @@ fn stems_are_job_ids() {
         assert!(stem.parse::<JobId>().is_ok());
     }
 }
+
+fn example(name: &str) -> Loaded {
+    load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/examples").join(name)).unwrap()
+}
+
+#[test]
+fn the_examples_are_workflows_without_a_word_that_nothing_reads() {
+    for (name, stem) in [("hello/workflow.yaml", "hello"), ("penguins/workflow.yaml", "penguins")] {
+        let loaded = example(name);
+        let document = Document::parse(&loaded.text()).unwrap();
+        assert_eq!((loaded.stem.as_str(), document.ignored), (stem, vec![]));
+    }
+}
+
+#[test]
+fn kustomize_sends_of_the_penguins_what_the_local_mode_reads() {
+    let loaded = example("penguins/workflow.yaml");
+    let text = fs::read_to_string(loaded.folder.join("kustomization.yaml")).unwrap();
+    let kustomization: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+    let generator = &kustomization["configMapGenerator"][0];
+    let mut files: Vec<_> = generator["files"].as_array().unwrap().iter().map(|file| file.as_str().unwrap()).collect();
+    files.sort_unstable();
+    assert_eq!(files, loaded.data.keys().collect::<Vec<_>>());
+    assert_eq!(generator["name"], loaded.stem);
+    assert_eq!(generator["options"]["labels"]["operator-engine/state"], "pending");
+}
+
+#[test]
+fn hostile_files_cost_no_more_than_their_size() {
+    let many = |part: &str| part.repeat(MAX_FILE_BYTES / part.len());
+    let bomb: String =
+        (1..9).map(|i| format!("a{i}: &a{i} [{}]\n", vec![format!("*a{}", i - 1); 9].join(","))).collect();
+    for text in [
+        many("["),
+        many("{\"a\":"),
+        many("- "),
+        many("---\n"),
+        many("--- [\n"),
+        many("kind: List\n---\n"),
+        many("a: b\n"),
+        many("&a [*a,"),
+        format!("kind: ConfigMap\na0: &a0 [x]\n{bomb}"),
+        format!("[{}0]", many("0,").split_at(MAX_FILE_BYTES / 2).0),
+    ] {
+        let start = std::time::Instant::now();
+        let outcome = load_text("x.yaml", &text).map(|loaded| Document::parse(&loaded.text()).is_err());
+        assert!(!matches!(outcome, Ok(false)), "{:?} was accepted", &text[..12]);
+        assert!(start.elapsed().as_secs() < 30, "{:?} took {:?}", &text[..12], start.elapsed());
+    }
+}
