@@ -12,9 +12,11 @@ pub(crate) mod bounded;
 mod fields;
 mod image;
 mod read;
+mod source;
 #[cfg(test)]
 mod tests;
 mod url;
+mod visitor;
 
 use super::{AssetId, digest::Sha256};
 use std::{collections::BTreeSet, fmt, time::Duration};

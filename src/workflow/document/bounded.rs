@@ -1,14 +1,12 @@
 //! Text to tree, within limits: the only place where a stranger's text meets a parser.
 //!
-//! One visitor serves JSON and YAML. It counts while it builds, so a text that would become a million values, an alias
-//! bomb, or a hundred thousand levels is given up at the limit and not afterwards; and it sees each key, so one that
-//! stands twice is a fault and not, as in plain `serde_json`, silently the last. What the values mean is not known here.
+//! Here it is decided which language a text is in and how its parser is set up; `visitor` builds the tree, the same way
+//! for both. What the values mean is not known here.
 
-use super::{Fault, fields};
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use super::{Fault, visitor::Parsing};
+use serde::de::{DeserializeSeed, IgnoredAny};
+use serde_json::Value;
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy};
-use std::{cell::RefCell, fmt};
 
 /// How large a text and its tree may become.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +51,7 @@ pub(crate) fn tree(text: &str, limits: Limits) -> Result<Value, Vec<Fault>> {
 
 /// Whether `text` is JSON throughout.
 pub(crate) fn is_json(text: &str) -> bool {
-    serde_json::from_str::<de::IgnoredAny>(text).is_ok()
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 /// The options under which YAML is read, here and wherever several documents stand in one text.
@@ -114,7 +112,7 @@ fn json(text: &str, limits: Limits) -> Result<Value, NoTree> {
     let parsing = Parsing::new(limits);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = parsing.seed().deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-    parsing.finish(value.map_err(|error| format!("the document is no valid JSON: {}", one_line(&error.to_string()))))
+    settle(parsing, value, "JSON")
 }
 
 fn yaml(text: &str, limits: Limits) -> Result<Value, NoTree> {
@@ -124,182 +122,15 @@ fn yaml(text: &str, limits: Limits) -> Result<Value, NoTree> {
     let value = serde_saphyr::with_deserializer_from_str_with_options(text, options, |deserializer| {
         parsing.seed().deserialize(deserializer)
     });
-    parsing.finish(value.map_err(|error| format!("the document is no valid YAML: {}", one_line(&error.to_string()))))
+    settle(parsing, value, "YAML")
 }
 
-/// What all visitors of one text share.
-struct Parsing {
-    limits: Limits,
-    counts: RefCell<Counts>,
-}
-
-#[derive(Default)]
-struct Counts {
-    nodes: usize,
-    bytes: usize,
-    faults: fields::Faults,
-}
-
-impl Parsing {
-    fn new(limits: Limits) -> Self {
-        Self { limits, counts: RefCell::default() }
+/// A fault found on the way says more than the parser's error, which may be no more than its echo.
+fn settle<E: std::fmt::Display>(parsing: Parsing, value: Result<Value, E>, language: &str) -> Result<Value, NoTree> {
+    let faults = parsing.into_faults();
+    if !faults.is_empty() {
+        return Err(NoTree::Faults(faults));
     }
-
-    fn seed(&self) -> Seed<'_> {
-        Seed { parsing: self, at: At::Root, depth: 0 }
-    }
-
-    /// A fault found on the way says more than the parser's error, which may be no more than its echo.
-    fn finish(self, value: Result<Value, String>) -> Result<Value, NoTree> {
-        let faults = self.counts.into_inner().faults.into_list();
-        if faults.is_empty() { value.map_err(NoTree::Syntax) } else { Err(NoTree::Faults(faults)) }
-    }
-}
-
-/// Where a value stands. It becomes text only if something is wrong there.
-#[derive(Clone, Copy)]
-enum At<'a> {
-    Root,
-    Member(&'a At<'a>, &'a str),
-    Item(&'a At<'a>, usize),
-}
-
-impl At<'_> {
-    fn path(&self) -> String {
-        match self {
-            Self::Root => String::new(),
-            Self::Member(parent, key) => fields::member_path(&parent.path(), key),
-            Self::Item(parent, index) => fields::item_path(&parent.path(), *index),
-        }
-    }
-}
-
-/// Builds the value that comes next.
-#[derive(Clone, Copy)]
-struct Seed<'a> {
-    parsing: &'a Parsing,
-    at: At<'a>,
-    depth: usize,
-}
-
-impl Seed<'_> {
-    fn note(&self, message: &str) {
-        self.parsing.counts.borrow_mut().faults.push(self.at.path(), message);
-    }
-
-    /// Notes the fault, and gives up.
-    fn refuse<E: de::Error>(&self, message: String) -> E {
-        self.note(&message);
-        E::custom(message)
-    }
-
-    fn count<E: de::Error>(&self, nodes: usize, bytes: usize) -> Result<(), E> {
-        let limits = self.parsing.limits;
-        let (nodes, bytes) = {
-            let mut counts = self.parsing.counts.borrow_mut();
-            counts.nodes += nodes;
-            counts.bytes += bytes;
-            (counts.nodes, counts.bytes)
-        };
-        if nodes > limits.nodes {
-            return Err(self.refuse(format!("the document has more than {} values", limits.nodes)));
-        }
-        if bytes > limits.bytes {
-            return Err(self.refuse(format!("the document has more than {} bytes of text", limits.bytes)));
-        }
-        Ok(())
-    }
-
-    fn below<E: de::Error>(&self) -> Result<usize, E> {
-        let depth = self.depth + 1;
-        let limit = self.parsing.limits.depth;
-        if depth > limit { Err(self.refuse(format!("is nested more than {limit} levels deep"))) } else { Ok(depth) }
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Seed<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Seed<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("null, a boolean, a number, a text, a list or a mapping")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
-        self.count(1, 0)?;
-        Ok(Value::Null)
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<Value, E> {
-        self.visit_unit()
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
-        self.count(1, 0)?;
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
-        self.count(1, 0)?;
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
-        self.count(1, 0)?;
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        self.count(1, 0)?;
-        match Number::from_f64(value) {
-            Some(number) => Ok(Value::Number(number)),
-            None => Err(self.refuse("is not a finite number".to_owned())),
-        }
-    }
-
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
-        self.count(1, value.len())?;
-        Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
-        self.count(1, value.len())?;
-        Ok(Value::String(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        self.count(1, 0)?;
-        let depth = self.below()?;
-        let mut items = Vec::new();
-        loop {
-            let item = Seed { parsing: self.parsing, at: At::Item(&self.at, items.len()), depth };
-            match access.next_element_seed(item)? {
-                Some(value) => items.push(value),
-                None => return Ok(Value::Array(items)),
-            }
-        }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        self.count(1, 0)?;
-        let depth = self.below()?;
-        let mut members = Map::new();
-        while let Some(key) = access.next_key::<String>()? {
-            let member = Seed { parsing: self.parsing, at: At::Member(&self.at, &key), depth };
-            member.count(0, key.len())?;
-            if members.contains_key(&key) {
-                member.note("stands here more than once; keep one of them");
-            }
-            let value = access.next_value_seed(member)?;
-            members.entry(key).or_insert(value);
-        }
-        Ok(Value::Object(members))
-    }
+    let message = |error: E| format!("the document is no valid {language}: {}", one_line(&error.to_string()));
+    value.map_err(|error| NoTree::Syntax(message(error)))
 }

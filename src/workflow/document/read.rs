@@ -5,10 +5,12 @@
 //! and a fault.
 
 use super::{
-    Algorithm, AlgorithmSource, Container, Document, Fault, FileRef, Input, Remote, Source,
+    Algorithm, AlgorithmSource, Container, Document, Fault, Input,
     bounded::{self, Limits},
     fields::{self, Log, Object},
-    image, url,
+    image,
+    source::{checked, has_source, one_line, source},
+    url,
 };
 use crate::workflow::digest::Sha256;
 use serde_json::Value;
@@ -23,9 +25,6 @@ const LIMITS: Limits = Limits { bytes: Document::MAX_BYTES, depth: 64, nodes: 50
 
 /// Longest command, in bytes. One argument of a Linux process may have 128 KiB.
 const MAX_ENTRYPOINT: usize = 32 * 1024;
-
-/// Longest secret, transaction and service id, in bytes.
-const MAX_WORD: usize = 1024;
 
 /// Ten years. The engine's own limit is far below; this one keeps sums of times in range.
 const MAX_TIME: f64 = 10.0 * 366.0 * 86_400.0;
@@ -192,66 +191,6 @@ fn checksum(object: &mut Object, log: &mut Log) -> Option<String> {
     }
 }
 
-/// Whether there is a `url` or a `remote`; an empty url is none, as providers send it with raw code.
-fn has_source(object: &Object) -> bool {
-    object.has("remote") || (object.has("url") && !object.is_empty_text("url"))
-}
-
-/// `url` before `remote`, as in the old engine. To be asked for only if there is one of them.
-fn source(object: &mut Object, log: &mut Log) -> Option<Source> {
-    let path = object.path_of("url");
-    if object.is_empty_text("url") {
-        object.take("url");
-    }
-    let Some(value) = object.take("url") else {
-        return object
-            .required_object("remote", log)
-            .and_then(|remote_object| remote(remote_object, log))
-            .map(Source::Remote);
-    };
-    let items = match value {
-        Value::Array(items) => items,
-        one => return file(path, one, log).map(|file| Source::Urls(vec![file])),
-    };
-    if items.is_empty() || items.len() > Document::MAX_FILES {
-        log.fault(path, format!("has {} urls, 1 to {} are expected", items.len(), Document::MAX_FILES));
-        return None;
-    }
-    let count = items.len();
-    let each = items.into_iter().enumerate();
-    let files: Vec<_> = each.filter_map(|(index, value)| file(fields::item_path(&path, index), value, log)).collect();
-    (files.len() == count).then_some(Source::Urls(files))
-}
-
-/// A url, or `{url, sha256}`.
-fn file(path: String, value: Value, log: &mut Log) -> Option<FileRef> {
-    if !value.is_object() {
-        let url = fields::text(path.clone(), value, log)?;
-        return checked(path, url, url::check, log).map(|url| FileRef { url, sha256: None });
-    }
-    let mut object = Object::new(path, value, log)?;
-    let url = object.required_text("url", log).and_then(|url| checked(object.path_of("url"), url, url::check, log));
-    let digest = object.text("sha256", log);
-    let sha256 = digest.as_ref().map(|digest| digest.parse::<Sha256>());
-    if let Some(Err(error)) = &sha256 {
-        log.fault(object.path_of("sha256"), error.to_string());
-    }
-    object.end(log);
-    Some(FileRef { url: url?, sha256: sha256.and_then(Result::ok) })
-}
-
-fn remote(mut object: Object, log: &mut Log) -> Option<Remote> {
-    let mut required = |key| {
-        let text = object.required_text(key, log)?;
-        one_line(object.path_of(key), text, log)
-    };
-    let (tx_id, service_id) = (required("txId"), required("serviceId"));
-    let spellings = ["algouserdata", "userdata", "userData"];
-    let user_data = spellings.into_iter().find(|key| object.has(key)).and_then(|key| object.take(key));
-    object.end(log);
-    Some(Remote { tx_id: tx_id?, service_id: service_id?, user_data })
-}
-
 fn compute(mut object: Object, log: &mut Log) -> Option<Duration> {
     let value = object.take("maxtime");
     let path = object.path_of("maxtime");
@@ -289,17 +228,4 @@ fn chain_id(object: &mut Object, log: &mut Log) -> Option<u64> {
         log.fault(object.path_of("chainId"), "is no chain id: an integer from 0 is expected");
     }
     id
-}
-
-/// A text that becomes a variable, a query or part of a message.
-fn one_line(path: String, text: String, log: &mut Log) -> Option<String> {
-    if text.len() > MAX_WORD || text.chars().any(char::is_control) {
-        log.fault(path, format!("has more than {MAX_WORD} bytes or a control character"));
-        return None;
-    }
-    Some(text)
-}
-
-fn checked(path: String, text: String, check: fn(&str) -> Result<(), String>, log: &mut Log) -> Option<String> {
-    check(&text).map_err(|message| log.fault(path, message)).ok().map(|()| text)
 }
