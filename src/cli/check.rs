@@ -27,7 +27,7 @@ pub struct CheckArgs {
     /// How to write the answer.
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
-    /// A workflow to check instead: a document, the ConfigMap that holds one, or a folder to apply.
+    /// A workflow to check instead: a document, or the manifest of the ConfigMap that holds one.
     file: Option<PathBuf>,
 }
 

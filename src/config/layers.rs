@@ -234,3 +234,18 @@ fn without_excerpt(message: &str) -> String {
         message.lines().filter(|line| !quoted(line)).map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.join(": ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_a_folder_are_read_in_the_order_of_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        // 7 and 31 have no common factor, so every number comes once, and in no order that a file system would keep.
+        let names = (0..31).map(|n| format!("{:02}.toml", n * 7 % 31));
+        names.for_each(|name| std::fs::write(folder.path().join(name), "").unwrap());
+        let found = in_directory(folder.path()).unwrap();
+        assert!(found.len() == 31 && found.is_sorted(), "{found:?}");
+    }
+}
