@@ -1,7 +1,7 @@
 //! The configuration: from a file, a variable or a default to values that are known to be good.
 //!
 //! `config/default.toml` is part of the program and names every key; it is the reference that people read. Over it come the
-//! files given, then `OPERATOR_ENGINE__SECTION__KEY`, then the variables of the old engine by their own names ([`seed`]).
+//! files given, then `OPERATOR_ENGINE__SECTION__KEY`, then the variables of the old engine by their own names.
 //! [`load`] answers with a checked [`Config`], where each value is from, and what the admin should know; or with *all* that
 //! is wrong. Past it nothing checks a value again.
 //!
@@ -10,26 +10,34 @@
 
 mod cadence;
 pub mod duration;
+mod engine;
 mod fault;
+mod fetch;
 mod layers;
 mod limits;
 mod network;
+mod notify;
 mod pods;
 pub mod quantity;
 mod rules;
 mod seed;
+mod storage;
 #[cfg(test)]
 mod tests;
-mod transfer;
+mod url;
 mod values;
 
 pub use cadence::{Cadence, Cleaning, Lease, Retries, Waiting};
+pub use engine::{Engine, LogFormat};
 pub use fault::{ConfigErrors, Fault};
-pub use limits::{Engine, Environment, Limits, LogFormat};
+pub use fetch::Fetch;
+pub use limits::{Environment, Limits};
 pub use network::{InvalidNetwork, Network};
+pub use notify::{Http, Notify};
 pub use pods::{Images, Pods, PullPolicy};
 pub use quantity::Cpus;
-pub use transfer::{Fetch, Http, Notify, Storage, StorageTarget};
+pub use storage::{Storage, StorageTarget};
+pub use url::redacted;
 
 use layers::{Known, Layer};
 use serde::Serialize;
@@ -175,9 +183,4 @@ pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
         .collect()
-}
-
-/// A URL that may be shown: without user, password, query and fragment.
-pub fn redacted(url: &str) -> String {
-    values::redacted(url)
 }

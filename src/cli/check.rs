@@ -1,1 +1,224 @@
-//! TODO
+//! `check`: what configuration is in force and where it is from; or what the engine understands of a workflow file.
+//!
+//! Nothing is run and no cluster is asked. The configuration is read in either case, so that one command in a pipeline
+//! finds what is wrong with both.
+
+mod workflow;
+
+use super::{
+    config_args::ConfigArgs,
+    output::{self, Output},
+};
+use crate::{
+    config::{Effective, Loaded},
+    exit::Exit,
+    workflow::document::{Document, Fault},
+};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+/// Show the configuration and where each value is from, or check a workflow file.
+#[derive(Debug, Clone, clap::Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// How to write the answer.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    /// A workflow to check instead: a document, or the manifest of the ConfigMap that holds one.
+    file: Option<PathBuf>,
+}
+
+/// Why there is no document.
+#[derive(Debug)]
+pub enum Unusable {
+    /// The file cannot be read, or holds no document.
+    Unreadable(String),
+    /// The document has faults: at least one, all that were found.
+    Faults(Vec<Fault>),
+}
+
+/// Runs the command. `read` is how a workflow file becomes a document.
+///
+/// Values, documents and their faults go to `out`; warnings and what is wrong with the configuration to `err`. Ends with
+/// [`Exit::Configuration`] for a configuration that cannot be used, [`Exit::WorkflowRefused`] for a workflow file that
+/// cannot, and [`Exit::Failure`] when the answer cannot be written.
+pub fn run(
+    args: CheckArgs,
+    read: impl FnOnce(&Path) -> Result<Document, Unusable>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Exit {
+    let loaded = args.config.load();
+    let answered = match loaded {
+        Ok(loaded) => answer(&args, &loaded, read, out, err),
+        Err(errors) => writeln!(err, "error: {errors}").map(|()| Exit::Configuration),
+    };
+    answered.unwrap_or(Exit::Failure)
+}
+
+fn answer(
+    args: &CheckArgs,
+    loaded: &Loaded,
+    read: impl FnOnce(&Path) -> Result<Document, Unusable>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<Exit> {
+    for warning in &loaded.warnings {
+        writeln!(err, "warning: {warning}")?;
+    }
+    let Some(file) = &args.file else {
+        values(&loaded.values, args.output, out)?;
+        return Ok(Exit::Success);
+    };
+    match read(file) {
+        Ok(document) => {
+            workflow::understood(&document, &loaded.config.limits, args.output, out)?;
+            Ok(Exit::Success)
+        }
+        Err(Unusable::Faults(faults)) => {
+            workflow::faults(file, &faults, args.output, out)?;
+            Ok(Exit::WorkflowRefused)
+        }
+        Err(Unusable::Unreadable(message)) => {
+            writeln!(err, "error: {message}")?;
+            Ok(Exit::WorkflowRefused)
+        }
+    }
+}
+
+/// Every value and its source. A value is as TOML has it, so that a line can be copied into a file.
+fn values(values: &[Effective], output: Output, out: &mut dyn Write) -> io::Result<()> {
+    match output {
+        Output::Json => output::json(out, &values),
+        Output::Table => {
+            let mut rows = vec![["KEY", "VALUE", "SOURCE"].map(str::to_owned)];
+            rows.extend(values.iter().map(|e| [e.key.to_owned(), e.value.to_string(), e.source.clone()]));
+            output::table(out, &rows)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use clap::Parser as _;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        check: CheckArgs,
+    }
+
+    fn args(words: &[&str]) -> CheckArgs {
+        Cli::try_parse_from(std::iter::once(&"check").chain(words)).unwrap().check
+    }
+
+    /// Over an environment of the test's own; answers the exit code, `out` and `err`.
+    fn check(
+        words: &[&str],
+        environment: &[(&str, &str)],
+        document: Result<Document, Unusable>,
+    ) -> (Exit, String, String) {
+        let args = args(words);
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let loaded = config::load(&args.config.files, environment).unwrap();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = answer(&args, &loaded, |_| document, &mut out, &mut err).unwrap();
+        (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    fn nothing() -> Result<Document, Unusable> {
+        Err(Unusable::Unreadable("not asked for".to_owned()))
+    }
+
+    #[test]
+    fn without_a_file_the_defaults_are_shown() {
+        let (exit, out, err) = check(&[], &[], nothing());
+        assert_eq!((exit, err.as_str()), (Exit::Success, ""));
+        insta::assert_snapshot!("defaults", out);
+    }
+
+    #[test]
+    fn overrides_show_their_sources_and_warnings_go_to_err() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("site.toml");
+        std::fs::write(&file, "[limits]\nmemory = \"4Gi\"\nmax_jobs = 4\n").unwrap();
+        let environment = [
+            ("maxJobs", "20"),
+            ("OPERATOR_ENGINE__FETCH__ALLOW_NETWORKS", "10.1.2.0/24,fd00::/8"),
+            ("NOTIFY_STOP_URL", "https://ann:s3cret@example.org/stop?token=s3cret"),
+            ("STORAGE_EXPIRY", "24"),
+            ("OPERATOR_PRIVATE_KEY", "0xs3cret"),
+            ("AWS_REGION", "eu-central-1"),
+        ];
+        let (exit, out, err) = check(&["--config", file.to_str().unwrap()], &environment, nothing());
+        assert_eq!(exit, Exit::Success);
+        assert!(!out.contains("s3cret") && !err.contains("s3cret"));
+        let out = out.replace(&folder.path().display().to_string(), "DIR");
+        let changed: Vec<_> = out.lines().filter(|line| !line.ends_with(" default")).collect();
+        insta::assert_snapshot!("overrides", format!("{}\n---- err\n{err}", changed.join("\n")));
+    }
+
+    #[test]
+    fn json_is_an_array_of_all_keys() {
+        let (_, out, _) = check(&["-o", "json"], &[("nCPU", "2")], nothing());
+        let array: Vec<serde_json::Value> = serde_json::from_str(&out).unwrap();
+        let expected = serde_json::json!({"key": "limits.cpus", "value": "2", "source": "environment variable nCPU"});
+        assert!(array.contains(&expected), "{out}");
+        assert!(array.contains(&serde_json::json!({"key": "limits.max_jobs", "value": 10, "source": "default"})));
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_be_used_is_exit_three_and_the_workflow_is_not_read() {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let args = args(&["--config", "/nowhere/a.toml", "wf.json"]);
+        let exit = run(args, |_| panic!("read"), &mut out, &mut err);
+        assert_eq!((exit, out.len()), (Exit::Configuration, 0));
+        let err = String::from_utf8(err).unwrap();
+        assert!(err.starts_with("error: the configuration cannot be used") && err.contains("/nowhere/a.toml"), "{err}");
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_written_is_a_failure() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let loaded = config::load(&[], std::iter::empty()).unwrap();
+        assert!(answer(&args(&[]), &loaded, |_| nothing(), &mut Closed, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_refuses_the_workflow() {
+        let (exit, out, err) = check(&["wf.json"], &[], Err(Unusable::Unreadable("wf.json: no such file".to_owned())));
+        assert_eq!((exit, out.as_str(), err.as_str()), (Exit::WorkflowRefused, "", "error: wf.json: no such file\n"));
+    }
+
+    #[test]
+    fn every_fault_of_a_document_is_told_with_its_path() {
+        let fault = |path: &str, message: &str| Fault { path: path.to_owned(), message: message.to_owned() };
+        let faults = || {
+            let algorithm = fault("stages[0].algorithm.container.image", "is \u{1b}missing");
+            Err(Unusable::Faults(vec![fault("", "has two stages"), algorithm]))
+        };
+        let (exit, out, _) = check(&["wf.json"], &[], faults());
+        assert_eq!(exit, Exit::WorkflowRefused);
+        assert_eq!(
+            out,
+            "wf.json: the workflow is refused, for 2 reasons:\n  has two stages\n  stages[0].algorithm.container.image: is  missing\n"
+        );
+        let (exit, out, _) = check(&["-o", "json", "wf.json"], &[], faults());
+        assert_eq!(exit, Exit::WorkflowRefused);
+        let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(answer["faults"][1]["path"], "stages[0].algorithm.container.image");
+    }
+}

@@ -98,25 +98,25 @@ impl Known {
         self.keys.iter().any(|known| known.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
     }
 
-    /// The key most like `key`: in its whole or, since sections are easily mixed up, in its last part.
+    /// The key most like `key`: in its last part, since sections are easily mixed up, or else in its whole.
     fn nearest(&self, key: &str) -> Option<&str> {
-        // Above this, Jaro-Winkler pairs share most of their letters: `max_job`/`max_jobs` 0.97, `memry`/`memory` 0.95,
-        // `bucket`/`publish` 0.43, `timeout`/`total_timeout` 0.80.
-        const LIKE: f64 = 0.88;
-        let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
-        if let Some(key) = seed::key_of(&last(key)) {
+        // Jaro-Winkler, measured: `memry` and `memory` 0.96, `max_job` and `max_jobs` 0.98; but `max_retries` and `retries`
+        // 0.88, `access_key` and `max_jobs` 0.45. A shared section lifts the whole: `storage.dir` and `storage.directory`
+        // 0.93, but `storage.bucket` and `storage.directory` 0.87.
+        const LIKE_PART: f64 = 0.88;
+        const LIKE_WHOLE: f64 = 0.92;
+        fn last(key: &str) -> &str {
+            key.rsplit('.').next().unwrap_or_default()
+        }
+        if let Some(key) = seed::key_of(last(key)) {
             return Some(key);
         }
-        let likeness = |known: &String| {
-            let whole = strsim::jaro_winkler(known, key);
-            // The same last part elsewhere is what is meant, unless the whole is about as near.
-            let part = strsim::jaro_winkler(&last(known), &last(key)) - 0.001;
-            (if whole > 0.93 { whole.max(part) } else { part }, whole)
-        };
-        let scored = self.keys.iter().map(|known| (likeness(known), known));
-        let ((score, _), nearest) =
-            scored.max_by(|(a, _), (b, _)| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal))?;
-        (score > LIKE).then_some(nearest.as_str())
+        let part = |known: &str| strsim::jaro_winkler(last(known), last(key));
+        let whole = |known: &str| strsim::jaro_winkler(known, key);
+        let keys = || self.keys.iter().map(String::as_str);
+        let by_part = keys().max_by(|a, b| part(a).total_cmp(&part(b)).then(whole(a).total_cmp(&whole(b))));
+        let by_whole = keys().max_by(|a, b| whole(a).total_cmp(&whole(b)));
+        by_part.filter(|known| part(known) > LIKE_PART).or(by_whole.filter(|known| whole(known) > LIKE_WHOLE))
     }
 
     /// Variables that look like ours and are not read, because an underscore or the case is not right.
@@ -233,4 +233,19 @@ fn without_excerpt(message: &str) -> String {
     let lines: Vec<_> =
         message.lines().filter(|line| !quoted(line)).map(str::trim).filter(|line| !line.is_empty()).collect();
     lines.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_a_folder_are_read_in_the_order_of_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        // 7 and 31 have no common factor, so every number comes once, and in no order that a file system would keep.
+        let names = (0..31).map(|n| format!("{:02}.toml", n * 7 % 31));
+        names.for_each(|name| std::fs::write(folder.path().join(name), "").unwrap());
+        let found = in_directory(folder.path()).unwrap();
+        assert!(found.len() == 31 && found.is_sorted(), "{found:?}");
+    }
 }

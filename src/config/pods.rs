@@ -1,6 +1,6 @@
 //! `[images]` and `[pods]`: what pods are made of and where they run.
 
-use super::{limits::optional, values::Values};
+use super::values::{Values, optional};
 
 /// `[images]`.
 #[derive(Debug, Clone, PartialEq)]

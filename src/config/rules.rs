@@ -1,6 +1,6 @@
 //! What must hold between keys, checked once all values are good. Each rule is one sentence.
 
-use super::{Config, values::Values};
+use super::{Config, fault::Fault, values::Values};
 
 /// Asks every rule; what does not hold becomes a fault.
 pub(super) fn check(config: &Config, values: &mut Values) {
@@ -61,4 +61,26 @@ pub(super) fn check(config: &Config, values: &mut Values) {
         limits.max_log < limits.disk,
         "limits.max_log must be smaller than limits.disk, because the log lies on the workflow's volume",
     );
+}
+
+impl Values {
+    /// A rule between keys: if it does not hold, `sentence` says so, followed by the values and their sources. Not asked
+    /// while one of the keys is itself at fault.
+    pub(super) fn rule(&mut self, keys: &[&str], holds: bool, sentence: &str) {
+        if holds {
+            return;
+        }
+        let Some(values) =
+            keys.iter().map(|key| self.effective.iter().find(|e| e.key == *key)).collect::<Option<Vec<_>>>()
+        else {
+            return;
+        };
+        let values: Vec<_> = values.iter().map(|e| format!("{} = {} ({})", e.key, e.value, e.source)).collect();
+        self.faults.push(Fault {
+            key: keys.first().copied().unwrap_or_default().to_owned(),
+            value: None,
+            source: String::new(),
+            message: format!("{sentence}; now {}", values.join(", ")),
+        });
+    }
 }

@@ -21,7 +21,7 @@ pub(super) struct Values {
 }
 
 /// What a key's reader says: the checked value and how it is shown, or what is wrong.
-type Read<T> = Result<(T, Json), String>;
+pub(super) type Read<T> = Result<(T, Json), String>;
 
 impl Values {
     /// Over the merged tree of all layers.
@@ -100,7 +100,10 @@ impl Values {
             if !number.is_finite() || number.is_sign_negative() {
                 return Err("not a number from 0 upwards".to_owned());
             }
-            Ok((number, Json::from(number)))
+            // A whole number is shown as one: JSON has `1.0` for 1, a file would not.
+            let whole = number.to_string().parse::<u64>();
+            let shown = whole.map(Json::from).unwrap_or_else(|_| Json::from(number));
+            Ok((number, shown))
         })
     }
 
@@ -166,51 +169,12 @@ impl Values {
         })
     }
 
-    /// An http or https URL, or empty. Its query and credentials are never shown, not even when something is wrong.
-    pub(super) fn url(&mut self, key: &'static str) -> Option<String> {
-        let shown = |value: &Value| string(value).map(redacted).unwrap_or_else(|_| HIDDEN.to_owned());
-        self.read_showing(
-            key,
-            |value| {
-                let text = string(value)?;
-                if text.is_empty() {
-                    return Ok((None, Json::from("")));
-                }
-                let url = reqwest::Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
-                if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-                    return Err("must start with http:// or https:// and name a host".to_owned());
-                }
-                Ok((Some(text.to_owned()), Json::from(redacted(text))))
-            },
-            |value| Json::from(shown(value)).to_string(),
-        )
-    }
-
-    /// A rule between keys: if it does not hold, `sentence` says so, followed by the values and their sources. Not asked
-    /// while one of the keys is itself at fault.
-    pub(super) fn rule(&mut self, keys: &[&str], holds: bool, sentence: &str) {
-        if holds {
-            return;
-        }
-        let Some(values) =
-            keys.iter().map(|key| self.effective.iter().find(|e| e.key == *key)).collect::<Option<Vec<_>>>()
-        else {
-            return;
-        };
-        let values: Vec<_> = values.iter().map(|e| format!("{} = {} ({})", e.key, e.value, e.source)).collect();
-        self.faults.push(Fault {
-            key: keys.first().copied().unwrap_or_default().to_owned(),
-            value: None,
-            source: String::new(),
-            message: format!("{sentence}; now {}", values.join(", ")),
-        });
-    }
-
     fn read<T: Default>(&mut self, key: &'static str, read: impl FnOnce(&Value) -> Read<T>) -> T {
         self.read_showing(key, read, |value| clip(&json(value).to_string(), SHOWN))
     }
 
-    fn read_showing<T: Default>(
+    /// Reads `key`; `show` is what a fault shows of its value.
+    pub(super) fn read_showing<T: Default>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(&Value) -> Read<T>,
@@ -239,9 +203,6 @@ impl Values {
 /// The most bytes of a wrong key or value that are shown.
 pub(super) const SHOWN: usize = 120;
 
-/// What stands for a URL that cannot be shown.
-const HIDDEN: &str = "(not shown)";
-
 /// Calls `leaf` for every value that is no table, and for every table that holds nothing, with its dotted key.
 pub(super) fn flatten(prefix: &str, value: &Value, leaf: &mut impl FnMut(String, &Value)) {
     match &value.kind {
@@ -255,16 +216,9 @@ pub(super) fn flatten(prefix: &str, value: &Value, leaf: &mut impl FnMut(String,
     }
 }
 
-/// A URL without its user, password, query and fragment; nothing of what cannot be read as a URL.
-pub(super) fn redacted(url: &str) -> String {
-    let Ok(mut parsed) = reqwest::Url::parse(url) else { return HIDDEN.to_owned() };
-    let hidden = parsed.set_username("").is_err() || parsed.set_password(None).is_err() || parsed.cannot_be_a_base();
-    if hidden {
-        return HIDDEN.to_owned();
-    }
-    parsed.set_query(None);
-    parsed.set_fragment(None);
-    parsed.to_string()
+/// Reads `text` with `read` unless it is empty.
+pub(super) fn optional<T>(text: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    if text.is_empty() { Ok(None) } else { read(text).map(Some) }
 }
 
 fn duration_within(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
@@ -279,7 +233,7 @@ fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
 }
 
-fn string(value: &Value) -> Result<&str, String> {
+pub(super) fn string(value: &Value) -> Result<&str, String> {
     match &value.kind {
         ValueKind::String(text) => Ok(text.trim()),
         _ => Err("not a text: put it in quotes".to_owned()),

@@ -1,0 +1,179 @@
+//! What `check` says of a workflow: what was understood, or every fault.
+//!
+//! URLs are shown without their queries and credentials; user data, custom data, the secret and order transactions are not
+//! shown at all. Control characters of what strangers wrote are replaced in the table.
+
+use crate::{
+    cli::output::{self, Output},
+    config::{Limits, duration, redacted},
+    workflow::{
+        document::{AlgorithmSource, Document, Fault, FileRef, Source},
+        report::clip,
+    },
+};
+use serde_json::json;
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+/// The most bytes of one thing a stranger wrote.
+const SHOWN: usize = 500;
+
+/// Writes what the engine would run.
+pub(super) fn understood(document: &Document, limits: &Limits, output: Output, out: &mut dyn Write) -> io::Result<()> {
+    let algorithm = &document.algorithm;
+    let limit = document.max_time.map_or(limits.max_job_duration, |asked| asked.min(limits.max_job_duration));
+    if output == Output::Json {
+        let inputs: Vec<_> = document
+            .inputs
+            .iter()
+            .map(|input| json!({"folder": input.id.as_str(), "did": input.did, "from": from(&input.source)}))
+            .collect();
+        return output::json(
+            out,
+            &json!({
+                "document": document.sha256,
+                "inputs": inputs,
+                "algorithm": {"did": algorithm.did, "from": algorithm_from(&algorithm.source)},
+                "image": algorithm.container.reference(),
+                "entrypoint": algorithm.container.entrypoint,
+                "maxTimeSeconds": limit.as_secs_f64(),
+                "ignored": document.ignored,
+            }),
+        );
+    }
+    let mut rows = vec![row("document", document.sha256.to_string())];
+    for input in &document.inputs {
+        let files = from(&input.source);
+        rows.extend(files.into_iter().enumerate().map(|(n, file)| row("input", format!("{}/{n}  {file}", input.id))));
+    }
+    let files = algorithm_from(&algorithm.source);
+    rows.extend(files.into_iter().map(|file| row("algorithm", file)));
+    rows.push(row("image", algorithm.container.reference()));
+    rows.push(row("entrypoint", algorithm.container.entrypoint.clone()));
+    rows.push(row(
+        "may run for",
+        match document.max_time {
+            Some(asked) if asked > limit => {
+                format!("{} (limits.max_job_duration; it asks for {})", duration::text(limit), duration::text(asked))
+            }
+            _ => duration::text(limit),
+        },
+    ));
+    rows.extend(document.ignored.iter().map(|path| row("not read", path.clone())));
+    output::table(out, &rows)
+}
+
+/// Writes every fault, with its path.
+pub(super) fn faults(file: &Path, faults: &[Fault], output: Output, out: &mut dyn Write) -> io::Result<()> {
+    if output == Output::Json {
+        let faults: Vec<_> = faults.iter().map(|fault| json!({"path": fault.path, "message": fault.message})).collect();
+        return output::json(out, &json!({ "faults": faults }));
+    }
+    let reasons = if faults.len() == 1 { String::new() } else { format!(", for {} reasons", faults.len()) };
+    writeln!(out, "{}: the workflow is refused{reasons}:", file.display())?;
+    faults.iter().try_for_each(|fault| writeln!(out, "  {}", clip(&fault.to_string(), SHOWN)))
+}
+
+fn row(name: &str, value: String) -> [String; 2] {
+    [name.to_owned(), clip(&value, SHOWN)]
+}
+
+/// One line for each file; a provider's service is one, since how many files it has is known to it alone.
+fn from(source: &Source) -> Vec<String> {
+    match source {
+        Source::Urls(files) => files.iter().map(file).collect(),
+        Source::Remote(remote) => vec![format!("from a provider: service {}", remote.service_id)],
+    }
+}
+
+fn algorithm_from(source: &AlgorithmSource) -> Vec<String> {
+    match source {
+        AlgorithmSource::Raw(code) => vec![format!("code in the document, {} bytes", code.len())],
+        AlgorithmSource::Files(source) => from(source),
+        AlgorithmSource::Image => vec!["in the image".to_owned()],
+    }
+}
+
+fn file(file: &FileRef) -> String {
+    // These name files beside the document, and are no URLs with a host to be read as such.
+    let scheme = file.url.split(':').next().unwrap_or_default();
+    let beside = ["inline", "file"].iter().any(|name| scheme.eq_ignore_ascii_case(name));
+    let url = if beside { file.url.clone() } else { redacted(&file.url) };
+    match file.sha256 {
+        Some(digest) => format!("{url}  sha256 {digest}"),
+        None => url,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config,
+        workflow::{
+            digest::Sha256,
+            document::{Algorithm, Container, Input, Remote},
+        },
+    };
+    use std::time::Duration;
+
+    fn document() -> Document {
+        let url = |url: &str| FileRef { url: url.to_owned(), sha256: None };
+        let remote =
+            Remote { tx_id: "0xs3cret".to_owned(), service_id: "7".to_owned(), user_data: Some(json!("s3cret")) };
+        let digested = FileRef { sha256: Some(Sha256::of("x")), ..url("inline:penguins.csv") };
+        let input = |did: &str, source| Input { id: did.parse().unwrap(), did: did.to_owned(), source };
+        Document {
+            inputs: vec![
+                input(
+                    "did:op:aa",
+                    Source::Urls(vec![url("https://ann:s3cret@example.org/a.csv?key=s3cret"), digested]),
+                ),
+                input("did:op:bb", Source::Remote(remote)),
+            ],
+            algorithm: Algorithm {
+                id: None,
+                did: None,
+                source: AlgorithmSource::Raw("print('s3cret')".to_owned()),
+                container: Container {
+                    image: "python".to_owned(),
+                    tag: Some("3.11".to_owned()),
+                    digest: None,
+                    entrypoint: "python\u{7} $ALGO".to_owned(),
+                },
+                custom_data: Some(json!({"s3cret": 1})),
+            },
+            max_time: Some(Duration::from_secs(3600)),
+            metadata_uri: None,
+            secret: Some("s3cret".to_owned()),
+            chain_id: None,
+            sha256: Sha256::of("document"),
+            ignored: vec!["stages[0].compute.Instances".to_owned()],
+        }
+    }
+
+    fn shown(output: Output) -> String {
+        let mut out = Vec::new();
+        let limits = config::load(&[], std::iter::empty()).unwrap().config.limits;
+        understood(&document(), &limits, output, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_was_understood_is_shown_without_anything_secret() {
+        insta::assert_snapshot!(shown(Output::Table));
+        assert!(!shown(Output::Table).contains("s3cret"));
+    }
+
+    #[test]
+    fn json_says_the_same() {
+        let text = shown(Output::Json);
+        assert!(!text.contains("s3cret"), "{text}");
+        let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(answer["inputs"][0]["from"][0], "https://example.org/a.csv");
+        assert_eq!(answer["maxTimeSeconds"], 60.0, "the limit, not what was asked for");
+        assert_eq!(answer["ignored"][0], "stages[0].compute.Instances");
+    }
+}
