@@ -147,21 +147,44 @@ impl From<reqwest::Error> for FetchError {
         if let Some(rustls::Error::InvalidCertificate(why)) = causes(&error).find_map(tls_error) {
             return Self::Certificate(why.to_string());
         }
-        let text = causes(&error).map(ToString::to_string).collect::<Vec<_>>();
-        // Some errors repeat their cause; saying it once is enough.
-        let told = |(at, line): (usize, &String)| !text.iter().take(at).any(|before| before.contains(line.as_str()));
-        let text = text.iter().enumerate().filter(|&entry| told(entry)).map(|(_, line)| line.as_str());
-        let text = text.collect::<Vec<_>>().join(": ");
+        let text = told(&error);
         if error.is_builder() { Self::Request(text) } else { Self::Transport(text) }
     }
+}
+
+/// The text of an error and its causes. Some repeat their cause; saying it once is enough.
+pub(super) fn told(error: &(dyn StdError + 'static)) -> String {
+    causes(error).map(ToString::to_string).fold(String::new(), |text, line| match text.as_str() {
+        "" => line,
+        before if before.contains(&line) => text,
+        before => format!("{before}: {line}"),
+    })
 }
 
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// An `io::Error` does not give out what it wraps as its source, only that thing's source.
-fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    error.downcast_ref().or_else(|| wrapped.and_then(|inner| inner.downcast_ref()))
+/// An `io::Error` does not give out what it wraps as its source, only that thing's source; and TLS errors come wrapped
+/// in two of them.
+fn tls_error<'a>(mut error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    while let Some(inner) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        error = inner;
+    }
+    error.downcast_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_error_is_found_however_often_it_is_wrapped() {
+        let tls = || rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let once = io::Error::new(io::ErrorKind::InvalidData, tls());
+        assert!(tls_error(&once).is_some());
+        assert!(tls_error(&io::Error::other(once)).is_some());
+        assert!(tls_error(&tls()).is_some());
+        assert!(tls_error(&io::Error::other("something else")).is_none());
+    }
 }

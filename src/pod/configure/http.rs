@@ -10,7 +10,7 @@
 //! module promises rests on each of these.
 
 use super::{
-    fault::FetchError,
+    fault::{FetchError, told},
     guard::Guard,
     journal::{Journal, shown},
     policy::FetchPolicy,
@@ -62,7 +62,7 @@ impl Http {
             .read_timeout(policy.read())
             .dns_resolver(guard.clone())
             .build()
-            .map_err(|error| FetchError::Client(FetchError::from(error).to_string()))?;
+            .map_err(|error| FetchError::Client(told(&error.without_url())))?;
         Ok(Self { client, guard, max_redirects: policy.max_redirects })
     }
 

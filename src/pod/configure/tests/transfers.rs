@@ -34,10 +34,33 @@ async fn a_broken_transfer_goes_on_where_it_ended() {
 
 #[tokio::test]
 async fn a_server_that_knows_no_ranges_sends_everything_again() {
-    let server = Server::start(|n, _| raw("200 OK", &[TEN, TAG], if n == 0 { "01234" } else { "0123456789" })).await;
+    // Without a length, nothing but the status tells that these bytes do not follow the others.
+    for second in [&[TEN, TAG][..], &[]] {
+        let server = Server::start(move |n, _| match n {
+            0 => raw("200 OK", &[TEN, TAG], "01234"),
+            _ => raw("200 OK", second, "0123456789"),
+        })
+        .await;
+        let (case, done) = fetched(&server).await;
+        done.fine();
+        assert_eq!((case.read("inputs/aa/0").as_str(), server.requests().len()), ("0123456789", 2));
+    }
+}
+
+#[tokio::test]
+async fn bytes_from_another_place_are_not_added_even_if_the_length_comes_out_right() {
+    let server = Server::start(|n, head| match n {
+        0 => raw("200 OK", &["content-length: 11", TAG], "01234"),
+        1 => raw("206 Partial Content", &["content-length: 5", "content-range: bytes 6-10/11", TAG], "6789x"),
+        _ if head.contains("\r\nrange: bytes=10-") => {
+            raw("206 Partial Content", &["content-length: 1", "content-range: bytes 10-10/11", TAG], "x")
+        }
+        _ => ok("0123456789x"),
+    })
+    .await;
     let (case, done) = fetched(&server).await;
     done.fine();
-    assert_eq!(case.read("inputs/aa/0"), "0123456789");
+    assert_eq!(case.read("inputs/aa/0"), "0123456789x");
 }
 
 #[tokio::test]
