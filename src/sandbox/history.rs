@@ -167,7 +167,11 @@ impl<'a> Judge<'a> {
         }
         match self.records.get(workflow) {
             Some(record) if record.phase == Phase::Done => {
-                self.breaks(at, "terminal is final", format!("{workflow} got a pod for {stage}/{attempt} after its end"));
+                self.breaks(
+                    at,
+                    "terminal is final",
+                    format!("{workflow} got a pod for {stage}/{attempt} after its end"),
+                );
             }
             Some(record) if record.phase == Phase::from(stage) && record.attempt == attempt => {}
             _ => self.breaks(at, "intent first", format!("{workflow}: nothing intends {stage}/{attempt}")),

@@ -20,10 +20,12 @@ use nix::{
     unistd::Pid,
 };
 use std::{
+    collections::BTreeSet,
     fs, io,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::process::{Child, Command};
@@ -42,6 +44,18 @@ pub struct Processes {
     pub environment: Vec<(String, String)>,
     /// Whether trees stay when their volume is deleted.
     pub keep: bool,
+    /// The processes that run now.
+    pub alive: Alive,
+}
+
+/// The processes of a [`Processes`] that run now, so that all can be killed in one go.
+#[derive(Debug, Clone, Default)]
+pub struct Alive(Arc<Mutex<BTreeSet<i32>>>);
+
+impl Alive {
+    fn set(&self) -> MutexGuard<'_, BTreeSet<i32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a wrapper gets beyond its child's grace to write its report.
@@ -51,6 +65,13 @@ impl Processes {
     /// The tree of a workflow: `data`, `workflow` (its ConfigMap) and `pods` (what each printed).
     pub fn tree(&self, job: &JobId) -> PathBuf {
         self.root.join(job.as_str())
+    }
+
+    /// Kills every pod at once, with all it started: for whoever is about to leave and cannot wait.
+    pub fn kill_all(&self) {
+        for pid in self.alive.set().iter() {
+            kill_tree(Pid::from_raw(*pid));
+        }
     }
 
     fn places(&self, run: &Run<'_>) -> Places {
@@ -78,8 +99,9 @@ impl Processes {
     }
 
     fn spawn(&self, run: &Run<'_>, places: &Places) -> io::Result<Child> {
-        let arguments = arguments(run.spec, &self.settings, places)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "a filter is an image; the local mode has none"))?;
+        let arguments = arguments(run.spec, &self.settings, places).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::Unsupported, "a filter is an image; the local mode has none")
+        })?;
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -113,7 +135,7 @@ impl Kubelet for Processes {
             }
         };
         (run.say)(Progress::Running);
-        let mut tree = Tree { child };
+        let mut tree = Tree::new(child, self.alive.clone());
         let mut killed = stop.clone();
         let status = tokio::select! {
             status = tree.child.wait() => status,
@@ -128,7 +150,12 @@ impl Kubelet for Processes {
         };
         let message = fs::read(&places.termination_log).unwrap_or_default();
         let message = String::from_utf8_lossy(message.get(..report::MAX_LEN.min(message.len())).unwrap_or_default());
-        End { exit_code: status.ok().and_then(exit_code), reason: None, disrupted: false, message: message.into_owned() }
+        End {
+            exit_code: status.ok().and_then(exit_code),
+            reason: None,
+            disrupted: false,
+            message: message.into_owned(),
+        }
     }
 
     fn volume_created(&self, job: &JobId) {
@@ -159,22 +186,31 @@ fn exit_code(status: ExitStatus) -> Option<i32> {
 /// A child with all it started. Dropped, nothing of it goes on running.
 struct Tree {
     child: Child,
+    pid: Option<Pid>,
+    alive: Alive,
 }
 
 impl Tree {
-    fn pid(&self) -> Option<Pid> {
-        self.child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw)
+    fn new(child: Child, alive: Alive) -> Self {
+        let pid = child.id().and_then(|id| i32::try_from(id).ok());
+        alive.set().extend(pid);
+        Self { child, pid: pid.map(Pid::from_raw), alive }
+    }
+
+    /// The child's pid while it is the child's: once it was waited for, the system may give it to another.
+    fn living(&self) -> Option<Pid> {
+        self.child.id().and(self.pid)
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.pid() {
+        if let Some(pid) = self.living() {
             // It may just have ended.
             let _ = kill(pid, signal);
         }
     }
 
     async fn kill(&mut self) -> io::Result<ExitStatus> {
-        if let Some(pid) = self.pid() {
+        if let Some(pid) = self.living() {
             kill_tree(pid);
         }
         self.child.wait().await
@@ -183,8 +219,11 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        if let Some(pid) = self.pid() {
+        if let Some(pid) = self.living() {
             kill_tree(pid);
+        }
+        if let Some(pid) = self.pid {
+            self.alive.set().remove(&pid.as_raw());
         }
     }
 }

@@ -11,7 +11,10 @@ use crate::{
         end::End,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Listed, PodSeen, Progress, Uid, Version, VolumeSeen, Waiting, WaitingCause, WorkflowSeen, volume_name},
+        seen::{
+            LeaseSeen, Listed, PodSeen, Progress, Uid, Version, VolumeSeen, Waiting, WaitingCause, WorkflowSeen,
+            volume_name,
+        },
     },
     workflow::{JobId, State, record},
 };

@@ -1,8 +1,6 @@
 //! The rules of the contract, one scenario each, through the whole engine.
 
-use crate::world::{
-    Act, DOCUMENT, SECOND, configure_fault, evicted, exits, happy, publish_fault, scripted,
-};
+use crate::world::{Act, DOCUMENT, SECOND, configure_fault, evicted, exits, happy, publish_fault, scripted};
 use operator_engine::{
     plan::{Verdict, seen::WaitingCause},
     sandbox::{
@@ -28,14 +26,15 @@ fn pods(history: &History) -> Vec<(Stage, u32)> {
     made.collect()
 }
 
-const ALL: [(Stage, u32); 4] =
-    [(Stage::Configure, 0), (Stage::Algorithm, 0), (Stage::Filter, 0), (Stage::Publish, 0)];
+const ALL: [(Stage, u32); 4] = [(Stage::Configure, 0), (Stage::Algorithm, 0), (Stage::Filter, 0), (Stage::Publish, 0)];
 
 /// A script in which one stage does something else at its first attempt, or at every attempt.
 fn but(stage: Stage, every_attempt: bool, act: Act) -> crate::world::World {
-    scripted(move |_, at, attempt| {
-        if at == stage && (every_attempt || attempt == 0) { act.clone() } else { Act::Succeed(SECOND) }
-    })
+    scripted(
+        move |_, at, attempt| {
+            if at == stage && (every_attempt || attempt == 0) { act.clone() } else { Act::Succeed(SECOND) }
+        },
+    )
 }
 
 #[tokio::test(start_paused = true)]

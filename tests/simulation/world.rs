@@ -130,8 +130,7 @@ pub(crate) fn happy() -> World {
 }
 
 pub(crate) fn scripted(script: impl Fn(&str, Stage, u32) -> Act + Send + Sync + 'static) -> World {
-    let kubelet =
-        Arc::new(Scripted { script: Box::new(script), sandbox: OnceLock::new(), stored: Mutex::default() });
+    let kubelet = Arc::new(Scripted { script: Box::new(script), sandbox: OnceLock::new(), stored: Mutex::default() });
     let clock = Arc::new(SimClock(Instant::now()));
     let sandbox = Sandbox::new(kubelet.clone(), clock.clone());
     let _ = kubelet.sandbox.set(sandbox.clone());
@@ -177,7 +176,12 @@ impl World {
         done && left.pods.is_empty() && left.volumes.is_empty()
     }
 
-    pub(crate) fn life(&self, lease: &str, identity: &str, script: impl Fn(Call<'_>) -> Fault + Send + Sync + 'static) -> Life {
+    pub(crate) fn life(
+        &self,
+        lease: &str,
+        identity: &str,
+        script: impl Fn(Call<'_>) -> Fault + Send + Sync + 'static,
+    ) -> Life {
         let me = Holder { lease: lease.to_owned(), identity: identity.to_owned() };
         Life { me, cluster: Arc::new(Faulty::new(Arc::new(self.sandbox.clone()), script)) }
     }
@@ -244,7 +248,8 @@ pub(crate) fn evicted() -> End {
 }
 
 pub(crate) fn configure_fault(code: Code) -> End {
-    let fault = ConfigureFault { code, reason: "NotFound".to_owned(), message: "404 for https://x.example/a".to_owned() };
+    let fault =
+        ConfigureFault { code, reason: "NotFound".to_owned(), message: "404 for https://x.example/a".to_owned() };
     let message = render(&ConfigureReport { fault: Some(fault), files: 0, bytes: 0 });
     End { exit_code: Some(1), reason: Some("Error".to_owned()), disrupted: false, message }
 }
