@@ -76,6 +76,11 @@ pub(super) async fn end_all() -> usize {
     }
 }
 
+/// Whether anything below this process is still alive.
+pub(super) fn any_left() -> bool {
+    !living().is_empty()
+}
+
 /// The processes below this one that have not ended yet.
 fn living() -> Vec<Pid> {
     let mut children: BTreeMap<i32, Vec<(i32, bool)>> = BTreeMap::new();
