@@ -205,6 +205,7 @@ impl Publishing<'_> {
         if stored.iter().any(|meta| meta.location == keys.manifest()) {
             self.storage.delete(&keys.manifest()).await?;
         }
+        self.storage.drop_unfinished(&keys.prefix()).await?;
         let mut kept: BTreeSet<Path> = self.walk.files.iter().map(|found| found.key.clone()).collect();
         kept.extend([keys.results(), keys.manifest()]);
         let stale = stored.iter().map(|meta| &meta.location).filter(|key| !kept.contains(key));
