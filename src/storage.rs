@@ -30,7 +30,7 @@ use object_store::{
     Attribute, Attributes, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMultipartOptions,
     PutOptions, memory::InMemory, path::Path,
 };
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 /// A place for results. Clones share the connection.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub struct Storage {
     name: String,
     base_url: String,
     traits: Traits,
+    /// Where interrupted writes leave files that no list shows.
+    staging: Option<PathBuf>,
 }
 
 /// What a kind of store can and cannot do.
@@ -66,7 +68,13 @@ impl Storage {
     /// A store in memory, for tests and trials. Its URLs lead nowhere.
     pub fn memory() -> Self {
         let traits = Traits { content_type: true, part_len: 64 * 1024, refuses: |_| None };
-        Self { store: Arc::new(InMemory::new()), name: "memory:".into(), base_url: "memory:/".into(), traits }
+        Self {
+            store: Arc::new(InMemory::new()),
+            name: "memory:".into(),
+            base_url: "memory:/".into(),
+            traits,
+            staging: None,
+        }
     }
 
     /// The same store behind `wrap`.
@@ -164,6 +172,20 @@ impl Storage {
         }
     }
 
+    /// Removes what interrupted writes left below `prefix`, which no list shows and no delete finds. A write that is in
+    /// progress there fails, and may be tried again.
+    ///
+    /// # Errors
+    ///
+    /// Any but [`StorageError::Missing`].
+    pub async fn drop_unfinished(&self, prefix: &Path) -> Result<(), StorageError> {
+        let Some(root) = &self.staging else { return Ok(()) };
+        let (folder, name) = (root.join(prefix.as_ref()), self.name.clone());
+        let removed = tokio::task::spawn_blocking(move || target::remove_staged(&folder)).await;
+        let removed = removed.map_err(std::io::Error::other).flatten();
+        removed.map_err(|error| StorageError::of_io("remove unfinished files", &name, &error))
+    }
+
     fn attributes(&self, content_type: &str) -> Attributes {
         let mut attributes = Attributes::new();
         if self.traits.content_type {
@@ -204,6 +226,29 @@ mod tests {
                 assert_eq!(storage.get(&Path::parse(key).unwrap(), 100).await.unwrap(), key);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn what_an_interrupted_write_left_goes_and_nothing_else() {
+        let (dir, [storage, memory]) = stores();
+        let root = dir.path().join("results");
+        let key = Path::parse("wf/data/outputs/x").unwrap();
+        storage.put(&key, Bytes::new(), "text/plain").await.unwrap();
+        std::fs::create_dir_all(root.join("wf/data/logs/deep")).unwrap();
+        for left in ["wf/data/outputs/x#1", "wf/data/logs/deep/y#23", "wf-2#7"] {
+            std::fs::write(root.join(left), "left").unwrap();
+        }
+        // Nothing of ours makes links in a store; one is left alone all the same.
+        std::os::unix::fs::symlink(&root, root.join("wf/link")).unwrap();
+        let prefix = Path::parse("wf").unwrap();
+        storage.drop_unfinished(&prefix).await.unwrap();
+        storage.drop_unfinished(&Path::parse("nowhere").unwrap()).await.unwrap();
+        memory.drop_unfinished(&prefix).await.unwrap();
+        assert_eq!(std::fs::read_dir(root.join("wf/data/outputs")).unwrap().count(), 1);
+        assert!(!root.join("wf/data/logs").exists(), "folders left empty go as well");
+        assert!(root.join("wf-2#7").exists(), "a neighbour's stays, and no link is followed");
+        std::fs::remove_file(root.join("wf/link")).unwrap();
+        assert_eq!(storage.list(&prefix).await.unwrap().len(), 1);
     }
 
     #[tokio::test]

@@ -73,12 +73,14 @@ pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: 
     }
     match tracked.standing() {
         Standing::Unknown | Standing::Foreign => Step::verdict(Verdict::Ignored),
-        Standing::Done(record) => match record.outcome {
+        Standing::Done(record) if tracked.is_labelled(State::Done) => match record.outcome {
             Some(outcome) => Step::verdict(Verdict::Finished(outcome)),
             None => Step::verdict(Verdict::Ignored),
         },
         _ if !may_write => Step::wait(WaitingOn::OwnLease),
         _ if !view.looks.audited() => Step::wait(WaitingOn::FirstAudit),
+        // Applying a manifest once more sets its label again. The end is final, so the label is put right.
+        Standing::Done(record) => write(name, tracked, WriteStep::Finish, record.clone()),
         // Decided by admission, which overrules this.
         Standing::Pending => Step::wait(WaitingOn::Slot { ahead: 0 }),
         Standing::StoppedUnclaimed => write(name, tracked, WriteStep::Finish, transition::stopped_unclaimed(&view.me)),

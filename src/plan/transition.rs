@@ -231,6 +231,8 @@ fn ran(ended: &Ended<'_>, stop: bool, next: &mut Record) -> Happened {
         return not_by_itself(ended);
     }
     match end.cause() {
+        // It may answer the signal at the end of its time with 0. A lie here would harm only the liar.
+        Cause::Success if report.timed_out => timed_out(next),
         // A stop that came too late to matter: it had ended by itself.
         Cause::Success => Happened::Success,
         _ if stop => stopped(),

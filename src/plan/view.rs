@@ -273,10 +273,14 @@ impl Tracked {
         }
     }
 
+    /// Whether its label says so.
+    pub fn is_labelled(&self, state: State) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.state == Some(state))
+    }
+
     /// Whether a person asked for its end.
     pub fn stop_requested(&self) -> bool {
-        let by_label = self.seen.as_ref().is_some_and(|seen| seen.state == Some(State::Stopping));
-        by_label || matches!(&self.record, RecordSeen::Some(record) if record.stopreq == 1)
+        self.is_labelled(State::Stopping) || matches!(&self.record, RecordSeen::Some(record) if record.stopreq == 1)
     }
 
     /// The pod that `record` intends, if anything is known of it.

@@ -3,7 +3,7 @@
 //! ```text
 //!   start ──► running ──ends by itself──► sweep ──► report, exit with its status
 //!               │                           ▲
-//!               ├─ SIGTERM, or time is up ──► SIGTERM to its group ──► ends, or SIGKILL after the grace period
+//!               ├─ SIGTERM, or time is up ──► SIGTERM to its group ──► all end, or SIGKILL after the grace period
 //!               └─ cannot be started: 127 (not found) or 126, with the reason in the report
 //! ```
 //!
@@ -17,6 +17,7 @@ mod entrypoint;
 mod family;
 mod leftovers;
 mod quoting;
+mod start;
 mod supervise;
 mod tee;
 mod usage;
@@ -29,7 +30,9 @@ use crate::{
 };
 use std::{
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::mpsc,
+    thread,
     time::Duration,
 };
 
@@ -114,12 +117,13 @@ fn absolute_paths(options: &ExecOptions) -> io::Result<(Layout, PathBuf)> {
 /// The log's name in `logs`, which clients know.
 pub const ALGORITHM_LOG: &str = "algorithm.log";
 
-/// Tells of something on standard error, if that is still there.
+/// Tells of something on standard error, if that is still there and somebody reads it.
 fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "operator-engine exec: {line}");
-}
-
-/// Whether the image has a shell.
-fn has_shell() -> bool {
-    Path::new(entrypoint::SHELL).exists()
+    let line = format!("operator-engine exec: {line}\n");
+    let (done, told) = mpsc::channel();
+    thread::spawn(move || {
+        let _ = io::stderr().write_all(line.as_bytes());
+        let _ = done.send(());
+    });
+    let _ = told.recv_timeout(Duration::from_secs(1));
 }

@@ -149,6 +149,7 @@ struct Publishing<'a> {
 impl Publishing<'_> {
     /// Brings the store to hold exactly this result. Returns its manifest, and that as bytes.
     async fn complete(&self) -> Result<(Manifest, Vec<u8>), Fault> {
+        self.check_manifest_len()?;
         let keys = Keys(&self.facts.job);
         let stored = self.storage.list(&keys.prefix()).await?;
         if let Some(done) = self.stored_already(&stored).await? {
@@ -204,6 +205,7 @@ impl Publishing<'_> {
         if stored.iter().any(|meta| meta.location == keys.manifest()) {
             self.storage.delete(&keys.manifest()).await?;
         }
+        self.storage.drop_unfinished(&keys.prefix()).await?;
         let mut kept: BTreeSet<Path> = self.walk.files.iter().map(|found| found.key.clone()).collect();
         kept.extend([keys.results(), keys.manifest()]);
         let stale = stored.iter().map(|meta| &meta.location).filter(|key| !kept.contains(key));
@@ -247,6 +249,17 @@ impl Publishing<'_> {
             }
         }
         failure.map_or(Ok(digests), Err)
+    }
+
+    /// A manifest that readers would refuse must not be written. All digests are of one length, so it is known before.
+    fn check_manifest_len(&self) -> Result<(), Fault> {
+        let digests = vec![Sha256::of(""); self.walk.files.len()];
+        let limit = manifest::MAX_LEN;
+        if self.manifest(digests).render().len() as u64 > limit {
+            Err(Fault::ManifestTooLarge { limit })
+        } else {
+            Ok(())
+        }
     }
 
     fn manifest(&self, digests: Vec<Sha256>) -> Manifest {

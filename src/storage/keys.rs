@@ -124,7 +124,7 @@ mod tests {
             ("a//b", InvalidKey::Alphabet),
             ("a/", InvalidKey::Alphabet),
             (&"x".repeat(256), InvalidKey::PartTooLong),
-            (&"x/".repeat(600).trim_end_matches('/').to_owned(), InvalidKey::TooLong),
+            ("x/".repeat(600).trim_end_matches('/'), InvalidKey::TooLong),
         ] {
             assert_eq!(Keys(&job).file(Folder::Logs, name), Err(reason), "{name:?}");
         }

@@ -4,7 +4,7 @@ use super::{Storage, StorageError, Traits};
 use object_store::{local::LocalFileSystem, path::Path};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs,
+    fs, io,
     path::{self, PathBuf},
     sync::Arc,
 };
@@ -46,15 +46,42 @@ fn directory(path: &path::Path) -> Result<Storage, StorageError> {
         .with_automatic_cleanup(true);
     let name = format!("file://{}", percent_encode(text));
     let traits = Traits { content_type: false, part_len: PART_LEN, refuses: refused_by_directory };
-    Ok(Storage { store: Arc::new(store), base_url: format!("{}/", name.trim_end_matches('/')), name, traits })
+    let base_url = format!("{}/", name.trim_end_matches('/'));
+    Ok(Storage { store: Arc::new(store), base_url, name, traits, staging: Some(path) })
 }
 
-/// object_store writes a file under a name that ends in `#<digits>` before it gives it its own (`local.rs`,
-/// `is_valid_file_path`), so such names are not for objects.
+/// Why a folder cannot hold an object of this key.
 fn refused_by_directory(key: &Path) -> Option<&'static str> {
-    let (_, suffix) = key.filename()?.split_once('#')?;
-    let digits = !suffix.is_empty() && suffix.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then_some("a name that ends in '#' and digits is reserved in a folder of results")
+    is_staged(key.filename()?).then_some("a name that ends in '#' and digits is reserved in a folder of results")
+}
+
+/// object_store writes a file under a name that ends in `#<digits>` before it gives it its own, and lists no such name
+/// (`local.rs`, `is_valid_file_path`). So no object has one, and a process that is killed leaves one behind.
+fn is_staged(name: &str) -> bool {
+    name.split_once('#').is_some_and(|(_, end)| !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Removes what was never finished below `folder`, and folders left empty. A missing folder has nothing in it.
+pub(super) fn remove_staged(folder: &path::Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            remove_staged(&entry.path())?;
+        } else if kind.is_file() && entry.file_name().to_str().is_some_and(is_staged) {
+            match fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    // Fails for a folder that is not empty, which is right.
+    let _ = fs::remove_dir(folder);
+    Ok(())
 }
 
 /// A path as it stands in a URL: all but RFC 3986's unreserved characters and `/` encoded.

@@ -17,7 +17,7 @@ use operator_engine::{
         history::Event,
         kubelet::{Kubelet, Run, Stop},
     },
-    supervisor::{Ended, Supervisor, clock::Clock},
+    supervisor::{Supervisor, clock::Clock},
     workflow::{
         Code, Facts, Outcome, Record, Stage, State,
         digest::Sha256,
@@ -167,6 +167,11 @@ impl World {
 
     pub(crate) fn state(&self, name: &str) -> State {
         self.sandbox.workflow(name).unwrap().state.unwrap()
+    }
+
+    /// Monotonic time.
+    pub(crate) fn clock_now(&self) -> Duration {
+        self.clock.now().mono
     }
 
     /// Whether every workflow is at its end and nothing of any is left.

@@ -232,6 +232,20 @@ fn the_whole_group_is_asked_to_stop() {
 }
 
 #[test]
+fn what_a_shell_started_has_the_grace_period_although_the_shell_has_gone() {
+    let bench = Bench::new();
+    let entrypoint =
+        "(trap 'sleep 0.3; touch $OUTPUTS/saved; exit' TERM; touch $OUTPUTS/ready; while :; do sleep 0.02; done); true";
+    let child = bench.command(&["--grace", "30"], entrypoint).spawn().unwrap();
+    bench.wait_for("ready");
+    send(&child, Signal::SIGTERM);
+    let done = bench.done(child);
+    assert_eq!((done.status.code(), done.report.signal), (Some(143), Some(15)));
+    assert!(bench.path().join("outputs/saved").exists());
+    assert!(done.report.wall_ms < 20_000, "it does not wait any longer than needed");
+}
+
+#[test]
 fn time_that_is_up_ends_it() {
     let done = Bench::new().run(&["--max-time", "0.2", "--grace", "5"], "sleep 60");
     assert_eq!((done.report.timed_out, done.report.stopped), (true, false));

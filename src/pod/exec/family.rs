@@ -93,6 +93,11 @@ pub(super) async fn end_all() -> usize {
     }
 }
 
+/// Whether anything below this process is still alive.
+pub(super) fn any_left() -> bool {
+    !living_below(getpid()).is_empty()
+}
+
 /// The processes below `root` that have not ended yet.
 fn living_below(root: Pid) -> Vec<Pid> {
     let mut children: BTreeMap<i32, Vec<(i32, bool)>> = BTreeMap::new();

@@ -12,6 +12,8 @@ pub(super) enum Fault {
     TooManyFiles { limit: u64 },
     #[error("outputs and logs have more than {limit} bytes; write less")]
     TooLarge { limit: u64 },
+    #[error("outputs and logs have so many files that their manifest exceeds {limit} bytes; pack them into an archive")]
+    ManifestTooLarge { limit: u64 },
     #[error("{path} changed while it was read; nothing may write to the volume any more")]
     Changed { path: String },
     #[error("{path} cannot be read")]
@@ -28,7 +30,7 @@ impl Fault {
     /// One word for programs.
     pub(super) fn reason(&self) -> &'static str {
         match self {
-            Self::TooManyFiles { .. } => "TooManyFiles",
+            Self::TooManyFiles { .. } | Self::ManifestTooLarge { .. } => "TooManyFiles",
             Self::TooLarge { .. } => "ResultsTooLarge",
             Self::Changed { .. } => "FileChanged",
             Self::Unreadable { .. } => "VolumeUnreadable",
@@ -51,7 +53,10 @@ impl Fault {
         match self {
             Self::Changed { .. } | Self::Unreadable { .. } | Self::Interrupted => true,
             Self::Storage(error) => error.retry(),
-            Self::TooManyFiles { .. } | Self::TooLarge { .. } | Self::Misunderstood { .. } => false,
+            Self::TooManyFiles { .. }
+            | Self::TooLarge { .. }
+            | Self::ManifestTooLarge { .. }
+            | Self::Misunderstood { .. } => false,
         }
     }
 
