@@ -8,6 +8,7 @@ pub mod load;
 pub mod local;
 pub mod output;
 pub mod publish;
+pub mod run;
 
 use crate::workflow::Document;
 use std::{io, path::Path, process::ExitCode};
@@ -26,6 +27,8 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Drive the workflows of a namespace, until told to stop.
+    Run(run::RunArgs),
     /// Run one workflow on this machine, without a cluster.
     Local(local::LocalArgs),
     /// Show the configuration and where each value is from, or check a workflow file.
@@ -47,6 +50,7 @@ pub fn run(cli: Cli) -> ExitCode {
     // Several TLS libraries may be linked; which one is used is said once. An error means that it was said already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match cli.command {
+        Command::Run(args) => run::run(&args).into(),
         Command::Local(args) => local::run(&args).into(),
         Command::Check(args) => check::run(args, read, &mut io::stdout().lock(), &mut io::stderr().lock()).into(),
         Command::Configure(args) => configure::run(args).into(),
