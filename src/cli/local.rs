@@ -156,7 +156,7 @@ impl Local {
         }
         let folder = loaded.folder.canonicalize().unwrap_or(loaded.folder);
         let settings = Settings {
-            fetch: crate::pod::configure::FetchPolicy::default(),
+            fetch: config.fetch.policy(),
             target: Target::Directory { path: out.clone() },
             max_log: config.limits.max_log,
         };
@@ -233,10 +233,7 @@ const INHERITED: [&str; 8] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", 
 
 /// The admin's rules where they make sense on a laptop. Looking costs nothing here, so it is done often.
 fn policy(args: &LocalArgs, config: &Config) -> Policy {
-    let mut policy = {
-        let _ = config;
-        Policy::default()
-    };
+    let mut policy = config.plan_policy();
     policy.max_job_duration = args.timeout;
     // A filter is an image, and there are none here.
     policy.filter_image = None;
