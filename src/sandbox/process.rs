@@ -3,6 +3,10 @@
 //! A pod gets a folder tree laid out as `/data` is, its workflow's ConfigMap as files, and nothing of this process's
 //! environment but a few named variables. There are no containers: the algorithm runs with this machine's programs and
 //! with the rights of whoever started it. This is a way to develop workflows, not a way to run strangers' code.
+//!
+//! No stage outlives this process, however that ends. The kernel ties a child to the *thread* that started it, so these
+//! futures must be run by one that lives as long as the process: by a runtime with a single thread
+//! ([`crate::pod::parent`]).
 
 use super::kubelet::{Kubelet, Run, Stop};
 use crate::{
@@ -81,6 +85,7 @@ impl Processes {
             documents: tree.join("workflow"),
             termination_log: tree.join("pods").join(format!("{}.termination", run.spec.name())),
             local_folder: Some(self.local_folder.clone()),
+            parent: Some(std::process::id()),
         }
     }
 
