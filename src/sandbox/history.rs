@@ -143,7 +143,7 @@ impl<'a> Judge<'a> {
             let same = before.phase == record.phase && before.attempt == record.attempt;
             let again = before.phase == record.phase && before.attempt + 1 == record.attempt;
             let forward = before.phase < record.phase && record.attempt == 0;
-            let changed = before != &**record;
+            let changed = before != record;
             if (before.phase == Phase::Done && changed) || !(same || again || forward) {
                 let (from, to) = (before.phase.as_str(), record.phase.as_str());
                 self.breaks(at, "in order", format!("{workflow}: {from}/{} → {to}/{}", before.attempt, record.attempt));
