@@ -57,6 +57,7 @@ pub struct Args {
     /// In the local mode, the folder below which file: URLs are read.
     #[arg(long, value_name = "DIR", hide = true)]
     pub local_folder: Option<PathBuf>,
+    /// Whom not to outlive.
     #[command(flatten)]
     pub parent: Parent,
 }

@@ -35,6 +35,7 @@ pub struct ExecArgs {
     /// Show this folder to the algorithm as /data, where the system allows it
     #[arg(long, value_name = "DIR")]
     pub as_data: Option<PathBuf>,
+    /// Whom not to outlive.
     #[command(flatten)]
     pub parent: Parent,
     /// The document's entrypoint, as one argument; $ALGO in it stands for the algorithm's file

@@ -39,6 +39,7 @@ pub struct PublishArgs {
     /// The most bytes of all files together
     #[arg(long, value_name = "BYTES", default_value_t = u64::MAX)]
     pub max_bytes: u64,
+    /// Whom not to outlive.
     #[command(flatten)]
     pub parent: Parent,
 }
