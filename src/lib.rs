@@ -1,5 +1,6 @@
 //! operator-engine.
 pub mod cli;
+pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod exit;

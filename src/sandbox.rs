@@ -14,8 +14,8 @@ pub mod process;
 mod store;
 
 use crate::{
+    clock::Clock,
     plan::seen::{Uid, WorkflowSeen},
-    supervisor::clock::Clock,
     workflow::State,
 };
 use history::{Event, History};

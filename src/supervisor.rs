@@ -12,8 +12,10 @@
 //! holds up its own workflow only.
 
 mod act;
-pub mod clock;
 mod report;
+
+/// The time it goes by.
+pub use crate::clock;
 
 use crate::{
     cluster::Cluster,
