@@ -23,6 +23,7 @@ mod tee;
 mod usage;
 
 pub use family::kill_tree;
+pub use leftovers::clear;
 
 use crate::{
     pod::{layout::Layout, parent::Parent, termination},
