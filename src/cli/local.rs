@@ -33,8 +33,8 @@ use std::{
 
 /// Run one workflow on this machine, without a cluster.
 ///
-/// FILE is a document, or the manifest of the ConfigMap that one would apply to a cluster; a document's `inline:` and
-/// `file:` urls name files in its own folder. The workflow goes through the same stages as on a cluster: its inputs and
+/// FILE is a document, or the manifest of the ConfigMap that one would apply to a cluster; a document's inline: and
+/// file: urls name files in its own folder. The workflow goes through the same stages as on a cluster: its inputs and
 /// its algorithm are fetched, the algorithm runs, its outputs and logs are stored.
 ///
 /// The algorithm runs with this machine's programs and your rights: its container image is not used, and nothing isolates
@@ -43,7 +43,7 @@ use std::{
 ///
 /// Ctrl-C stops the algorithm and stores what there is by then. A second Ctrl-C leaves at once.
 #[derive(Debug, Clone, clap::Args)]
-#[command(verbatim_doc_comment, after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES)]
 pub struct LocalArgs {
     /// The workflow: a document, or a ConfigMap manifest, in YAML or JSON
     file: PathBuf,
