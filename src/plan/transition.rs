@@ -35,6 +35,8 @@ pub enum Ended<'a> {
     },
     /// It was there, and somebody or something deleted it.
     Vanished,
+    /// It is being deleted and does not go, because its node does not answer. It may still run there.
+    Lost,
     /// A person stopped the workflow before it ran.
     StoppedBefore,
     /// It could not be created, or waited too long.
@@ -169,8 +171,8 @@ fn following(next: &Record, stage: Stage, ended: &Ended<'_>, policy: &Policy) ->
         Stage::Algorithm => match ended {
             Ended::NeverRan { .. } | Ended::StoppedBefore | Ended::DocumentChanged => Phase::Publish,
             Ended::Pod { end, ending: Some(Ending::WaitedFor { .. }) } if end.exit_code.is_none() => Phase::Publish,
-            Ended::Pod { .. } | Ended::Vanished if policy.filter_image.is_some() => Phase::Filter,
-            Ended::Pod { .. } | Ended::Vanished => Phase::Publish,
+            Ended::Pod { .. } | Ended::Vanished | Ended::Lost if policy.filter_image.is_some() => Phase::Filter,
+            Ended::Pod { .. } | Ended::Vanished | Ended::Lost => Phase::Publish,
         },
         Stage::Publish => Phase::Done,
     }
@@ -262,7 +264,7 @@ fn filtered(ended: &Ended<'_>, stop: bool) -> Happened {
         Ended::NeverRan { reason, message } => withheld(format!("the filter could not run ({reason}: {message})")),
         Ended::DocumentChanged => not_by_itself(ended),
         Ended::Pod { end, .. } => withheld(format!("the filter did not run to its end ({})", end.describe())),
-        Ended::Vanished | Ended::StoppedBefore => not_by_itself(ended),
+        Ended::Vanished | Ended::Lost | Ended::StoppedBefore => not_by_itself(ended),
     };
     if stop { stopped() } else { happened }
 }
@@ -315,6 +317,11 @@ fn not_by_itself(ended: &Ended<'_>) -> Happened {
             reason: "PodDeleted".to_owned(),
             message: "the pod was deleted by somebody else".to_owned(),
         },
+        // Not tried again: two pods at once over one volume would be worse.
+        Ended::Lost => failed(
+            "NodeLost",
+            "the pod's node does not answer, so nobody knows whether it still runs; the admin should look at the node",
+        ),
         Ended::DocumentChanged => failed(
             "DocumentChanged",
             "the document was edited or removed after the workflow was claimed; register a new workflow instead",
