@@ -8,6 +8,7 @@ pub mod load;
 pub mod local;
 pub mod output;
 pub mod publish;
+pub mod run;
 
 use crate::workflow::Document;
 use std::{io, path::Path, process::ExitCode};
@@ -29,7 +30,8 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    // What these two are for is said at their arguments, at length.
+    // What these are for is said at their arguments, at length.
+    Run(run::RunArgs),
     Local(local::LocalArgs),
     Check(check::CheckArgs),
     /// (In pods) Fetch a workflow's data sets and algorithm.
@@ -55,6 +57,7 @@ pub fn run(cli: Cli) -> ExitCode {
     // Several TLS libraries may be linked; which one is used is said once. An error means that it was said already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match cli.command {
+        Command::Run(args) => run::run(&args).into(),
         Command::Local(args) => local::run(&args).into(),
         Command::Check(args) => check::run(args, read, &mut io::stdout().lock(), &mut io::stderr().lock()).into(),
         Command::Configure(args) => configure::run(args).into(),

@@ -194,7 +194,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let args = args(dir.path(), Sha256::of("then"));
         fs::create_dir(&args.documents).unwrap();
-        fs::write(&args.document, "now").unwrap();
+        fs::write(args.document.as_ref().unwrap(), "now").unwrap();
         fs::write(&args.termination_log, "x".repeat(5000)).unwrap();
         assert_eq!(run(args.clone()), Exit::Failure);
         let report: ConfigureReport = parse_report(&fs::read_to_string(&args.termination_log).unwrap()).unwrap();

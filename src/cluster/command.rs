@@ -10,7 +10,7 @@ use crate::{
 use std::path::{Path, PathBuf};
 
 /// What the admin's configuration adds to every pod's command.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// What configure may fetch.
     pub fetch: FetchPolicy,
