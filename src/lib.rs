@@ -4,6 +4,7 @@ pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod exit;
+pub mod http;
 pub mod plan;
 pub mod pod;
 pub mod sandbox;

@@ -151,6 +151,7 @@ fn container(spec: &PodSpec, settings: &Settings, root: bool) -> Container {
         documents: DOCUMENTS.into(),
         termination_log: "/dev/termination-log".into(),
         local_folder: None,
+        parent: None,
     };
     let program = match spec.stage {
         Stage::Algorithm => places.layout.bin().join("operator-engine").to_string_lossy().into_owned(),
