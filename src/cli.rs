@@ -8,11 +8,15 @@ pub mod load;
 pub mod local;
 pub mod output;
 pub mod publish;
+pub mod run;
 
 use crate::workflow::Document;
 use std::{io, path::Path, process::ExitCode};
 
-/// Runs compute-to-data workflows on Kubernetes without a CRD, a watch or a right outside its namespaces.
+/// Runs compute-to-data workflows on Kubernetes, without a CRD, a watch or a right outside its namespaces.
+///
+/// A workflow brings an algorithm to data that its owner does not give away: inputs and algorithm are
+/// fetched, the algorithm runs, what came out is stored.
 ///
 /// To begin, run an example on this machine, without a cluster:
 ///
@@ -26,9 +30,9 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Run one workflow on this machine, without a cluster.
+    // What these are for is said at their arguments, at length.
+    Run(run::RunArgs),
     Local(local::LocalArgs),
-    /// Show the configuration and where each value is from, or check a workflow file.
     Check(check::CheckArgs),
     /// (In pods) Fetch a workflow's data sets and algorithm.
     Configure(configure::Args),
@@ -39,14 +43,21 @@ enum Command {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done · 1 the engine failed · 2 wrong usage · 3 wrong configuration · and of a workflow: 10 failed,
-11 stopped, 12 over time, 13 withheld by the filter, 14 refused (its document is unusable) · 130 interrupted twice.";
+Exit codes:
+  0  done                      1  the engine failed
+  2  wrong usage               3  the configuration cannot be used
+and of a workflow:
+ 10  failed                   11  stopped
+ 12  its time was up          13  withheld by the filter
+ 14  refused: its document is unusable, and nothing ran
+130  interrupted twice";
 
 /// Runs a command to its end.
 pub fn run(cli: Cli) -> ExitCode {
     // Several TLS libraries may be linked; which one is used is said once. An error means that it was said already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match cli.command {
+        Command::Run(args) => run::run(&args).into(),
         Command::Local(args) => local::run(&args).into(),
         Command::Check(args) => check::run(args, read, &mut io::stdout().lock(), &mut io::stderr().lock()).into(),
         Command::Configure(args) => configure::run(args).into(),

@@ -4,6 +4,9 @@
 //! to it. [`command`] says how a pod of ours is started.
 
 pub mod command;
+pub mod kube;
+pub mod manifest;
+pub mod restricted;
 
 use crate::{
     plan::{

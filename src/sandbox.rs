@@ -14,8 +14,8 @@ pub mod process;
 mod store;
 
 use crate::{
+    clock::Clock,
     plan::seen::{Uid, WorkflowSeen, volume_name},
-    supervisor::clock::Clock,
     workflow::{JobId, State},
 };
 use history::{Event, History};
@@ -90,6 +90,13 @@ impl Sandbox {
     pub fn delete_pod(&self, name: &str) -> bool {
         let at = self.since_start();
         self.store().delete_pod(name, at)
+    }
+
+    /// Loses a pod's node: the pod is being deleted, and never gone.
+    pub fn lose_pod(&self, name: &str) -> bool {
+        let Some(pod) = self.store().lose_pod(name) else { return false };
+        self.note(Event::PodLost { pod });
+        true
     }
 
     /// Deletes a Lease by hand.

@@ -10,6 +10,7 @@ use crate::{
     pod::{
         configure::{self, ConfigureTask, FetchPolicy},
         layout::Layout,
+        parent::Parent,
     },
     workflow::{
         Code, Document, JobId,
@@ -56,6 +57,9 @@ pub struct Args {
     /// In the local mode, the folder below which file: URLs are read.
     #[arg(long, value_name = "DIR", hide = true)]
     pub local_folder: Option<PathBuf>,
+    /// Whom not to outlive.
+    #[command(flatten)]
+    pub parent: Parent,
 }
 
 /// Runs the stage.
@@ -65,7 +69,7 @@ pub fn run(args: Args) -> Exit {
         Err(error) => return complain(&format!("the runtime cannot be started: {error}")),
     };
     let stop = [SignalKind::terminate(), SignalKind::interrupt()];
-    let report = runtime.block_on(unless_told_to_stop(stop, provision(&args)));
+    let report = runtime.block_on(unless_told_to_stop(stop, args.parent, provision(&args)));
     // A name that is still being looked up on another thread is nobody's concern any more.
     runtime.shutdown_background();
     match report {
@@ -76,9 +80,16 @@ pub fn run(args: Args) -> Exit {
 }
 
 /// Does the work, or answers none as soon as one of the signals asks for that.
-async fn unless_told_to_stop<T>([one, other]: [SignalKind; 2], work: impl Future<Output = T>) -> io::Result<Option<T>> {
+async fn unless_told_to_stop<T>(
+    [one, other]: [SignalKind; 2],
+    parent: Parent,
+    work: impl Future<Output = T>,
+) -> io::Result<Option<T>> {
     // Process 1 of a container has no default for signals: without a handler it would ignore them.
     let [mut first, mut second] = [signal(one)?, signal(other)?];
+    if !parent.watch() {
+        return Ok(None);
+    }
     tokio::select! {
         done = work => Ok(Some(done)),
         _ = first.recv() => Ok(None),
@@ -183,7 +194,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let args = args(dir.path(), Sha256::of("then"));
         fs::create_dir(&args.documents).unwrap();
-        fs::write(&args.document, "now").unwrap();
+        fs::write(args.document.as_ref().unwrap(), "now").unwrap();
         fs::write(&args.termination_log, "x".repeat(5000)).unwrap();
         assert_eq!(run(args.clone()), Exit::Failure);
         let report: ConfigureReport = parse_report(&fs::read_to_string(&args.termination_log).unwrap()).unwrap();
@@ -215,7 +226,7 @@ mod tests {
             raise(Signal::SIGUSR2).unwrap();
             std::future::pending::<()>().await;
         };
-        assert_eq!(unless_told_to_stop(stop, work).await.unwrap(), None);
-        assert_eq!(unless_told_to_stop(stop, async { 7 }).await.unwrap(), Some(7));
+        assert_eq!(unless_told_to_stop(stop, Parent::NONE, work).await.unwrap(), None);
+        assert_eq!(unless_told_to_stop(stop, Parent::NONE, async { 7 }).await.unwrap(), Some(7));
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     exit::Exit,
     pod::{
         layout::Layout,
+        parent::Parent,
         publish::{self, PublishTask},
         termination,
     },
@@ -38,6 +39,9 @@ pub struct PublishArgs {
     /// The most bytes of all files together
     #[arg(long, value_name = "BYTES", default_value_t = u64::MAX)]
     pub max_bytes: u64,
+    /// Whom not to outlive.
+    #[command(flatten)]
+    pub parent: Parent,
 }
 
 /// Runs the command to its end; the report says the rest. SIGTERM and SIGINT end it early.
@@ -76,7 +80,7 @@ async fn published(args: PublishArgs) -> PublishReport {
         Err(error) => return publish::unopened(error),
     };
     let stop = CancellationToken::new();
-    tokio::spawn(cancel_on_signal(stop.clone()));
+    tokio::spawn(cancel_on_signal(stop.clone(), args.parent));
     let task = PublishTask {
         data: Layout::new(args.data),
         facts,
@@ -89,12 +93,14 @@ async fn published(args: PublishArgs) -> PublishReport {
 }
 
 /// As process 1 of a container this program gets no signal that it does not handle.
-async fn cancel_on_signal(stop: CancellationToken) {
+async fn cancel_on_signal(stop: CancellationToken, parent: Parent) {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         return;
     };
-    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    if parent.watch() {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    }
     stop.cancel();
 }
 

@@ -23,9 +23,10 @@ mod tee;
 mod usage;
 
 pub use family::kill_tree;
+pub use leftovers::clear;
 
 use crate::{
-    pod::{layout::Layout, termination},
+    pod::{layout::Layout, parent::Parent, termination},
     workflow::report::{ExecReport, clip},
 };
 use std::{
@@ -64,6 +65,8 @@ pub struct ExecOptions {
     pub attempt: u32,
     /// A folder to show the algorithm as `/data`, where the system allows it.
     pub as_data: Option<PathBuf>,
+    /// Whom not to outlive: at its end the algorithm is killed without grace, since nobody waits for it any more.
+    pub parent: Parent,
 }
 
 /// Runs the algorithm to its end and returns the exit status this process is to end with: the algorithm's own,

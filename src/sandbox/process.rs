@@ -3,6 +3,10 @@
 //! A pod gets a folder tree laid out as `/data` is, its workflow's ConfigMap as files, and nothing of this process's
 //! environment but a few named variables. There are no containers: the algorithm runs with this machine's programs and
 //! with the rights of whoever started it. This is a way to develop workflows, not a way to run strangers' code.
+//!
+//! No stage outlives this process, however that ends. The kernel ties a child to the *thread* that started it, so these
+//! futures must be run by one that lives as long as the process: by a runtime with a single thread
+//! ([`crate::pod::parent`]).
 
 use super::kubelet::{Kubelet, Run, Stop};
 use crate::{
@@ -34,7 +38,8 @@ use tokio::process::{Child, Command};
 pub struct Processes {
     /// This program: configure, the wrapper and publish are its subcommands.
     pub program: PathBuf,
-    /// Where the trees of all workflows are.
+    /// Where the trees of all workflows are. They stay when their volume is deleted: whoever made this folder knows whether
+    /// something in them is still wanted.
     pub root: PathBuf,
     /// What the configuration adds to the command lines.
     pub settings: Settings,
@@ -42,8 +47,6 @@ pub struct Processes {
     pub local_folder: PathBuf,
     /// The variables that every child gets, such as `PATH`.
     pub environment: Vec<(String, String)>,
-    /// Whether trees stay when their volume is deleted.
-    pub keep: bool,
     /// The processes that run now.
     pub alive: Alive,
 }
@@ -81,6 +84,7 @@ impl Processes {
             documents: tree.join("workflow"),
             termination_log: tree.join("pods").join(format!("{}.termination", run.spec.name())),
             local_folder: Some(self.local_folder.clone()),
+            parent: Some(std::process::id()),
         }
     }
 
@@ -163,19 +167,6 @@ impl Kubelet for Processes {
             tracing::error!(workflow.id = %job, %error, "the work folder could not be made");
         }
     }
-
-    fn volume_deleted(&self, job: &JobId) {
-        if self.keep {
-            return;
-        }
-        if let Err(error) = fs::remove_dir_all(self.tree(job)).or_else(ignore_missing) {
-            tracing::warn!(workflow.id = %job, %error, "the work folder could not be removed");
-        }
-    }
-}
-
-fn ignore_missing(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// As the kubelet counts: the exit status, or 128 and the signal.

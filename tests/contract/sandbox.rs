@@ -3,6 +3,7 @@
 use crate::suite::{Subject, data, eventually, record, spec, write};
 use async_trait::async_trait;
 use operator_engine::{
+    clock::SystemClock,
     cluster::Cluster,
     plan::{Failure, end::End, seen::Progress},
     sandbox::{
@@ -10,7 +11,6 @@ use operator_engine::{
         faults::{Fault, Faulty},
         kubelet::{Kubelet, Run, Stop},
     },
-    supervisor::clock::SystemClock,
     workflow::{Stage, State},
 };
 use std::{

@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use operator_engine::{
+    clock::Clock,
     cluster::Cluster,
     plan::{
         Now, Plan, Policy, View,
@@ -17,7 +18,7 @@ use operator_engine::{
         history::Event,
         kubelet::{Kubelet, Run, Stop},
     },
-    supervisor::{Supervisor, clock::Clock},
+    supervisor::Supervisor,
     workflow::{
         Code, Facts, Outcome, Record, Stage, State,
         digest::Sha256,

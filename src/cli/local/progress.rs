@@ -2,12 +2,19 @@
 
 use super::follow::Follow;
 use crate::{
-    plan::view::{RecordSeen, Tracked},
-    workflow::{JobId, Record, Stage, record::Times},
+    plan::{
+        seen::pod_name,
+        view::{RecordSeen, Tracked},
+    },
+    workflow::{JobId, Outcome, Record, Stage, record::Times},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::SignedDuration;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
 
 /// Shows one workflow's way.
 pub(super) struct Progress {
@@ -29,12 +36,14 @@ impl Progress {
         Self { job: job.clone(), pods, bar, terminal, current: None, ended: Vec::new() }
     }
 
+    /// What others may speak with meanwhile.
+    pub(super) fn voice(&self) -> Voice {
+        Voice(self.bar.clone())
+    }
+
     /// Says what is about to run.
     pub(super) fn begin(&self) {
-        self.say(&format!(
-            "job {}: the algorithm runs with this machine's programs, not in its container image",
-            self.job
-        ));
+        self.say(&format!("{}: the algorithm runs with this machine's programs, not in its container image", self.job));
     }
 
     /// Shows what has changed.
@@ -77,7 +86,7 @@ impl Progress {
             self.bar.set_message(again);
             self.bar.reset_elapsed();
             self.bar.enable_steady_tick(Duration::from_millis(100));
-            let log = self.pods.join(format!("{}.log", crate::plan::seen::pod_name(&self.job, stage, attempt)));
+            let log = self.pods.join(format!("{}.log", pod_name(&self.job, stage, attempt)));
             self.current = Some((stage, attempt, Follow::new(log)));
         }
     }
@@ -86,35 +95,92 @@ impl Progress {
         let Some((stage, _, follow)) = &mut self.current else { return };
         let (stage, lines) = (*stage, follow.lines());
         for line in lines {
-            self.say(&format!("{stage:<9} | {line}"));
+            self.say(&format!("{stage:<9} | {}", tidy(stage, &line)));
         }
     }
 
-    /// Prints a line above the live one.
     fn say(&self, line: &str) {
-        self.bar.suspend(|| {
-            use std::io::Write as _;
-            let _ = writeln!(std::io::stderr(), "{line}");
+        self.voice().say(line);
+    }
+}
+
+/// Speaks without breaking the live line.
+pub(super) struct Voice(ProgressBar);
+
+impl Voice {
+    /// Prints a line above the live one.
+    pub(super) fn say(&self, line: &str) {
+        self.0.suspend(|| {
+            let _ = writeln!(io::stderr(), "{line}");
         });
     }
+
+    /// Takes the live line away.
+    pub(super) fn hush(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A stage's line as people want to see it. The algorithm's are its own; ours come without the time and with short
+/// digests, for the log in full has both.
+fn tidy(stage: Stage, line: &str) -> String {
+    if stage == Stage::Algorithm {
+        return line.to_owned();
+    }
+    let is_time = |word: &str| word.ends_with('Z') && word.parse::<jiff::Timestamp>().is_ok();
+    let text = line.split_once(' ').filter(|(first, _)| is_time(first)).map_or(line, |(_, rest)| rest);
+    let short = |word: &str| match word.trim_end_matches(',') {
+        digest if digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            word.replace(digest.get(12..).unwrap_or_default(), "…")
+        }
+        _ => word.to_owned(),
+    };
+    text.split(' ').map(short).collect::<Vec<_>>().join(" ")
 }
 
 /// What to add to a stage's end when it was not a good one.
 fn outcome_of(stage: Stage, record: &Record) -> String {
-    match (stage, record.exit_code, record.outcome) {
-        (Stage::Algorithm, Some(code), _) if code != 0 => format!(", exit code {code}"),
-        (Stage::Configure, _, Some(outcome)) if !record.times.contains_key(&Stage::Algorithm) => {
+    match (stage, record.outcome) {
+        (Stage::Algorithm, Some(Outcome::Stopped)) => ", stopped".to_owned(),
+        (Stage::Algorithm, Some(Outcome::TimedOut)) => ", its time was up".to_owned(),
+        (Stage::Algorithm, _) => match record.exit_code {
+            Some(code) if code != 0 => format!(", exit code {code}"),
+            _ => String::new(),
+        },
+        (Stage::Configure, Some(outcome)) if !record.times.contains_key(&Stage::Algorithm) => {
             format!(", {}", outcome.as_str())
         }
+        (Stage::Publish, _) if record.results.is_none() => ", nothing is stored".to_owned(),
         _ => String::new(),
     }
 }
 
 /// A duration as people say it.
-pub(super) fn seconds(took: SignedDuration) -> String {
+fn seconds(took: SignedDuration) -> String {
     let millis = took.as_millis().max(0);
     match millis {
-        0..60_000 => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
+        0..1000 => format!("{millis} ms"),
+        1000..60_000 => format!("{}.{} s", millis / 1000, millis % 1000 / 100),
         _ => format!("{} min {} s", millis / 60_000, millis % 60_000 / 1000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_lines_come_without_time_and_with_short_digests_and_the_algorithms_as_they_are() {
+        let digest = "f204db2c753b0937caac3cb35258562c14f073e4bbc76be24b4c51ce22767a93";
+        let line = format!("2026-11-24T11:57:54.447Z input a, sha256 {digest}, 0 retries");
+        assert_eq!(tidy(Stage::Configure, &line), "input a, sha256 f204db2c753b…, 0 retries");
+        assert_eq!(tidy(Stage::Publish, "5 files  go"), "5 files  go");
+        assert_eq!(tidy(Stage::Algorithm, &line), line);
+    }
+
+    #[test]
+    fn durations_are_as_fine_as_they_are_short() {
+        let said = [7, 999, 1250, 61_000].map(|millis| seconds(SignedDuration::from_millis(millis)));
+        assert_eq!(said, ["7 ms", "999 ms", "1.2 s", "1 min 1 s"]);
     }
 }

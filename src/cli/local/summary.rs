@@ -4,11 +4,11 @@ use crate::{
     cli::output::{self, Output},
     storage::{
         keys::Keys,
-        manifest::{File, Manifest, Refused},
+        manifest::{File, Kind, Manifest, Refused},
     },
-    workflow::{JobId, Outcome, Record, digest::Sha256, record::Usage},
+    workflow::{JobId, Outcome, Record, digest::Sha256, document::Fault, record::Usage, report::clip},
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeSeq as _};
 use std::{
     fs, io,
     io::Write,
@@ -27,6 +27,9 @@ pub(super) struct Summary {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
+    /// All faults of a refused document.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "with_paths")]
+    faults: Vec<Fault>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_code: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,13 +49,12 @@ pub(super) struct Summary {
 
 impl Summary {
     /// What `record` says, and what the manifest it names in `out` says. A manifest that is not the recorded one is none.
-    pub(super) fn of(job: &JobId, record: &Record, out: &Path, work: Option<PathBuf>) -> Self {
+    pub(super) fn of(job: &JobId, record: &Record, out: &Path) -> Self {
         let stored = record.results.as_ref().and_then(|results| {
             let path = out.join(&results.manifest);
             let bytes = fs::read(&path).ok()?;
             let same = Sha256::of(&bytes) == results.manifest_sha256;
-            let manifest: Manifest = serde_json::from_slice(&bytes).ok().filter(|_| same)?;
-            Some((path, manifest))
+            Some((path, Manifest::parse(&bytes).filter(|_| same)?))
         });
         let (manifest, files, refused) = match stored {
             Some((path, manifest)) => (Some(path), manifest.files, manifest.refused),
@@ -65,14 +67,25 @@ impl Summary {
             text: record.text.clone(),
             reason: record.reason.clone(),
             message: record.message.clone(),
+            faults: Vec::new(),
             exit_code: record.exit_code,
             usage: record.usage.clone(),
             directory: manifest.as_ref().map(|_| out.join(Keys(job).prefix().as_ref())),
             manifest,
             files,
             refused,
-            work,
+            work: None,
         }
+    }
+
+    /// Adds everything that is wrong with the document.
+    pub(super) fn faults(&mut self, faults: Vec<Fault>) {
+        self.faults = faults;
+    }
+
+    /// Adds that the work folder stays.
+    pub(super) fn kept(&mut self, work: &Path) {
+        self.work = Some(work.to_owned());
     }
 
     pub(super) fn write(&self, form: Output, out: &mut dyn Write) -> io::Result<()> {
@@ -83,50 +96,111 @@ impl Summary {
     }
 
     fn table(&self, out: &mut dyn Write) -> io::Result<()> {
-        let outcome = self.outcome.map_or("unknown", Outcome::as_str);
-        write!(out, "\njob {}: {outcome}", self.job)?;
-        match &self.reason {
-            Some(reason) => writeln!(out, " ({reason})")?,
-            None => writeln!(out)?,
-        }
-        if let Some(message) = &self.message {
-            // One fault of a document a line.
-            for line in message.split("; ") {
-                writeln!(out, "  {line}")?;
+        writeln!(out)?;
+        self.ending(out)?;
+        match &self.directory {
+            Some(directory) => {
+                writeln!(out, "\nresults in {}", directory.display())?;
+                self.listing(out)?;
             }
+            // Nobody expects results of a document that was refused.
+            None if self.outcome == Some(Outcome::Refused) => {}
+            None => writeln!(out, "\nnothing was stored")?,
+        }
+        if !self.refused.is_empty() {
+            writeln!(out, "\nfound and not stored")?;
+            let rows: Vec<_> =
+                self.refused.iter().map(|refused| [format!("  {}", refused.path), refused.reason.clone()]).collect();
+            shortened(out, &rows)?;
+        }
+        if let Some(work) = &self.work {
+            writeln!(out, "\nwork folder kept in {}", work.display())?;
+        }
+        Ok(())
+    }
+
+    /// How it ended, and why.
+    fn ending(&self, out: &mut dyn Write) -> io::Result<()> {
+        let outcome = self.outcome.map_or("unknown", Outcome::as_str);
+        let reason = self.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        writeln!(out, "{}: {outcome}{reason}", self.job)?;
+        if self.faults.is_empty() {
+            if let Some(message) = &self.message {
+                writeln!(out, "  {message}")?;
+            }
+        }
+        for fault in &self.faults {
+            writeln!(out, "  {}", clip(&fault.to_string(), SHOWN))?;
         }
         if let Some(usage) = &self.usage {
             let (wall, cpu) = (usage.wall_ms as f64 / 1000.0, usage.cpu_ms as f64 / 1000.0);
             let memory = usage.peak_memory_bytes.div_ceil(1 << 20);
-            writeln!(out, "the algorithm took {wall:.1} s, {cpu:.1} s of CPU time and {memory} MiB of memory")?;
-        }
-        if let Some(directory) = &self.directory {
-            writeln!(out, "\nresults in {}", directory.display())?;
-            let rows: Vec<[String; 3]> =
-                self.files.iter().map(|file| [format!("  data/{}", file.path), size(file.size), kind(file)]).collect();
-            output::table(out, &rows)?;
-            writeln!(out, "  manifest.json names them with their digests")?;
-        } else {
-            writeln!(out, "nothing was stored")?;
-        }
-        for refused in &self.refused {
-            writeln!(out, "  not stored: {} ({})", refused.path, refused.reason)?;
-        }
-        if let Some(work) = &self.work {
-            writeln!(out, "work folder kept: {}", work.display())?;
+            writeln!(
+                out,
+                "  the algorithm ran for {wall:.1} s, with {cpu:.1} s of CPU time and at most {memory} MiB of memory"
+            )?;
         }
         Ok(())
     }
-}
 
-fn kind(file: &File) -> String {
-    serde_json::to_value(file.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..10_000 => format!("{bytes} bytes"),
-        10_000..10_000_000 => format!("{} kB", bytes / 1000),
-        _ => format!("{} MB", bytes / 1_000_000),
+    fn listing(&self, out: &mut dyn Write) -> io::Result<()> {
+        let (outputs, logs): (Vec<&File>, Vec<&File>) = self.files.iter().partition(|file| file.kind == Kind::Output);
+        let more = outputs.len().saturating_sub(MOST);
+        let mut rows: Vec<_> = outputs.iter().take(MOST).copied().map(row).collect();
+        if more > 0 {
+            rows.push([format!("  … and {more} more files"), String::new(), String::new()]);
+        }
+        rows.extend(logs.into_iter().map(row));
+        rows.push([
+            "  manifest.json".to_owned(),
+            String::new(),
+            "  all of them with SHA-256, and how it went".to_owned(),
+        ]);
+        let width = rows.iter().map(|[_, size, _]| size.len()).max().unwrap_or_default();
+        let rows: Vec<_> = rows.into_iter().map(|[path, size, what]| [path, format!("{size:>width$}{what}")]).collect();
+        output::table(out, &rows)
     }
+}
+
+/// The most outputs, or refused files, that are listed one by one.
+const MOST: usize = 30;
+/// The most bytes of one thing that a stranger wrote.
+const SHOWN: usize = 500;
+
+fn row(file: &File) -> [String; 3] {
+    let what = match file.kind {
+        Kind::Output => "",
+        Kind::AlgorithmLog => "  what the algorithm printed",
+        Kind::ConfigurationLog => "  where inputs and algorithm came from",
+        Kind::FilteringLog => "  what the filter printed",
+        Kind::PublishLog => "  what was stored, and what was not",
+    };
+    [format!("  data/{}", clip(&file.path, SHOWN)), size(file.size), what.to_owned()]
+}
+
+fn shortened<const N: usize>(out: &mut dyn Write, rows: &[[String; N]]) -> io::Result<()> {
+    output::table(out, rows.get(..MOST).unwrap_or(rows))?;
+    match rows.len().saturating_sub(MOST) {
+        0 => Ok(()),
+        more => writeln!(out, "  … and {more} more, named in manifest.json"),
+    }
+}
+
+/// Bytes as people say them, in powers of ten.
+fn size(bytes: u64) -> String {
+    let tenths = |unit: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
+    match bytes {
+        0..1000 => format!("{bytes} B"),
+        1000..1_000_000 => format!("{} kB", tenths(1000)),
+        1_000_000..1_000_000_000 => format!("{} MB", tenths(1_000_000)),
+        _ => format!("{} GB", tenths(1_000_000_000)),
+    }
+}
+
+fn with_paths<S: Serializer>(faults: &[Fault], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut list = serializer.serialize_seq(Some(faults.len()))?;
+    for Fault { path, message } in faults {
+        list.serialize_element(&serde_json::json!({"path": path, "message": message}))?;
+    }
+    list.end()
 }

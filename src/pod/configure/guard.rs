@@ -153,6 +153,12 @@ mod tests {
     }
 
     #[test]
+    fn a_denied_network_is_denied_in_whichever_family_the_admin_wrote_it() {
+        let guard = guard(&["0.0.0.0/0"], &["::ffff:1.2.3.0/120"]);
+        assert!(!passes(&guard, "1.2.3.4") && !passes(&guard, "::ffff:1.2.3.4") && passes(&guard, "1.2.4.4"));
+    }
+
+    #[test]
     fn a_literal_address_is_recognised_in_every_spelling() {
         let guard = guard(&[], &[]);
         for url in [

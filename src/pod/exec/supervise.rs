@@ -68,6 +68,9 @@ impl Running {
     ) -> Result<Self, CannotStart> {
         // Before anything else, so that no signal is missed.
         let signals = Signals::listen().map_err(|error| CannotStart::because("signals cannot be received", &error))?;
+        if !options.parent.watch() {
+            return Err(CannotStart { status: CANNOT_START, message: "the engine that started it is gone".to_owned() });
+        }
         for folder in [layout.outputs(), layout.logs()] {
             if options.attempt > 0 {
                 leftovers::clear(&folder).map_err(|error| {
@@ -141,9 +144,14 @@ async fn wait(
         tokio::select! {
             _ = signals.child.recv() => {}
             _ = look.tick() => {}
-            () = any(&mut signals.stop), if pressure == Pressure::None => {
-                report.stopped = true;
-                pressure = Pressure::asked(child, options.grace);
+            () = any(&mut signals.stop), if pressure != Pressure::Killed => {
+                if pressure == Pressure::None {
+                    report.stopped = true;
+                    pressure = Pressure::asked(child, options.grace);
+                }
+                if options.parent.is_gone() {
+                    pressure = Pressure::Asked { kill_at: Instant::now() };
+                }
             }
             () = until(deadline), if pressure == Pressure::None => {
                 report.timed_out = true;
