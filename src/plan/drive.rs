@@ -22,7 +22,8 @@ use super::{
     transition::{self, Ended},
     view::{Ending, PodTrack, Standing, Tracked, View, VolumeTrack},
 };
-use crate::workflow::{Document, JobId, Record, Stage, State};
+use crate::workflow::{Document, JobId, Record, Stage, State, record::MAX_LEN};
+use jiff::SignedDuration;
 use std::{sync::Arc, time::Duration};
 
 /// What to do about one workflow, and what to say of it.
@@ -71,6 +72,10 @@ pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: 
     if tracked.stale {
         return Step::act(name, Intent::ReadWorkflow);
     }
+    if tracked.is_deleting() {
+        // Its pods and its volume go with it; whatever is begun now would be in their way.
+        return Step::verdict(Verdict::Ignored);
+    }
     match tracked.standing() {
         Standing::Unknown | Standing::Foreign => Step::verdict(Verdict::Ignored),
         Standing::Done(record) if tracked.is_labelled(State::Done) => match record.outcome {
@@ -100,6 +105,12 @@ pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: 
 /// A compare-and-swap of the record. The label follows from it.
 pub(super) fn write(name: &str, tracked: &Tracked, step: WriteStep, record: Record) -> Step {
     let Some(seen) = &tracked.seen else { return Step::verdict(Verdict::Ignored) };
+    let (step, record) = if record.render().len() <= MAX_LEN {
+        (step, record)
+    } else {
+        // No record that engines write comes near: strangers wrote most of it.
+        (WriteStep::Finish, transition::record_unreadable(&record.holder, "it is too long to be written again"))
+    };
     let state = if record.phase.stage().is_none() { State::Done } else { State::Active };
     let write = Write { step, uid: seen.uid.clone(), version: seen.version, state, record };
     Step::act(name, Intent::Write(Box::new(write)))
@@ -167,8 +178,11 @@ impl Run<'_> {
         if stop && never_asked && !(self.stage == Stage::Publish && self.record.attempt == 0) {
             return self.settle(Ended::StoppedBefore);
         }
-        if let Some(due) = self.record.not_before.filter(|due| *due > self.now.wall) {
-            let pause = due.duration_since(self.now.wall).unsigned_abs().min(self.policy.retries.backoff_max);
+        // Nobody writes a pause that is longer than the longest: the clock was set back since.
+        let due = self.record.not_before.map(|due| due.duration_since(self.now.wall));
+        let in_time =
+            |pause: &SignedDuration| pause.is_positive() && pause.unsigned_abs() <= self.policy.retries.backoff_max;
+        if let Some(pause) = due.filter(in_time).map(SignedDuration::unsigned_abs) {
             let on = WaitingOn::Retry { stage: self.stage, attempt: self.record.attempt };
             return Step::wait(on).until(self.now.mono + pause);
         }
@@ -236,7 +250,11 @@ impl Run<'_> {
     /// The pod was seen once and is gone now.
     fn after_gone<'p>(&self, track: &'p PodTrack) -> Ended<'p> {
         match &track.ending {
-            Some(Ending::Stop) => Ended::StoppedBefore,
+            // It was on no node yet when it was asked to end. Any other may have run, and somebody deleted it.
+            Some(Ending::Stop) if track.waiting.is_some_and(|(cause, _)| cause == WaitingCause::Unschedulable) => {
+                Ended::StoppedBefore
+            }
+            Some(Ending::Stop) => Ended::Vanished,
             Some(Ending::WaitedFor { cause, message }) => Ended::waited(*cause, message, self.deadline_for(*cause)),
             None => Ended::Vanished,
         }
@@ -244,7 +262,10 @@ impl Run<'_> {
 
     /// Records how the stage ended and what comes next.
     fn settle(&self, ended: Ended<'_>) -> Step {
-        let stop = self.tracked.stop_requested();
+        // What was done to its pod for somebody who wanted it to end is not undone by another label.
+        let pod = self.tracked.intended_pod(self.job, self.record);
+        let ended_for_stop = pod.is_some_and(|track| track.ending == Some(Ending::Stop));
+        let stop = self.tracked.stop_requested() || ended_for_stop;
         let (step, record) = transition::after(self.record, self.stage, &ended, stop, self.policy, self.now.wall);
         write(self.name, self.tracked, step, record)
     }
