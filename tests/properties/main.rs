@@ -9,4 +9,5 @@ mod lease;
 mod look;
 mod merge;
 mod plan;
+mod remembered;
 mod transition;

@@ -35,6 +35,8 @@ use std::{
 enum Event {
     Workflows(Look, Listed<WorkflowSeen>),
     Workflow(WorkflowSeen),
+    /// A workflow is seen as it is now, newer than anything before.
+    Change(WorkflowSeen),
     Pods(Look, Listed<PodSeen>),
     Volumes(Listed<VolumeSeen>),
     Leases(Listed<LeaseSeen>),
@@ -83,6 +85,13 @@ fn event() -> BoxedStrategy<Event> {
     prop_oneof![
         3 => (workflow_look(), listed(workflow())).prop_map(|(look, list)| Event::Workflows(look, list)),
         1 => workflow().prop_map(Event::Workflow),
+        4 => workflow().prop_map(Event::Change),
+        3 => workflow().prop_map(|seen| Event::Change(WorkflowSeen {
+            state: Some(State::Pending),
+            status: None,
+            deleting: false,
+            ..seen
+        })),
         3 => (pod_look(), listed(pod())).prop_map(|(look, list)| Event::Pods(look, list)),
         1 => listed(volume()).prop_map(Event::Volumes),
         1 => listed(lease()).prop_map(Event::Leases),
@@ -130,6 +139,11 @@ impl World {
                 self.view.workflows_listed(look, list, now);
             }
             Event::Workflow(seen) => self.view.see_workflow(seen, now),
+            Event::Change(seen) => {
+                let old = self.view.workflows.get(&seen.name).and_then(|tracked| tracked.seen.as_ref());
+                let version = Version(old.map_or(0, |old| old.version.0) + 1);
+                self.view.see_workflow(WorkflowSeen { version, ..seen }, now);
+            }
             Event::Pods(look, list) => {
                 self.begin(look);
                 self.view.pods_listed(look, list, now);
