@@ -66,8 +66,9 @@ impl Progress {
         if intended == shown {
             return;
         }
-        self.print_new_lines();
-        self.current = None;
+        if let Some((stage, _, follow)) = self.current.take() {
+            self.print(stage, follow.finish());
+        }
         for stage in Stage::ALL {
             if let Some(Times { started: Some(started), ended: Some(ended) }) = record.times.get(&stage)
                 && !self.ended.contains(&stage)
@@ -94,6 +95,10 @@ impl Progress {
     fn print_new_lines(&mut self) {
         let Some((stage, _, follow)) = &mut self.current else { return };
         let (stage, lines) = (*stage, follow.lines());
+        self.print(stage, lines);
+    }
+
+    fn print(&self, stage: Stage, lines: Vec<String>) {
         for line in lines {
             self.say(&format!("{stage:<9} | {}", tidy(stage, &line)));
         }
