@@ -86,6 +86,13 @@ impl Sandbox {
         self.store().delete_pod(name, at)
     }
 
+    /// Loses a pod's node: the pod is being deleted, and never gone.
+    pub fn lose_pod(&self, name: &str) -> bool {
+        let Some(pod) = self.store().lose_pod(name) else { return false };
+        self.note(Event::PodLost { pod });
+        true
+    }
+
     /// Deletes a Lease by hand.
     pub fn delete_lease_by_name(&self, name: &str) -> bool {
         self.store().leases.remove(name).is_some()

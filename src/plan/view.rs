@@ -121,6 +121,8 @@ pub struct PodTrack {
     pub since: Duration,
     /// The obstacle it waits for, and since when: monotonic.
     pub waiting: Option<(WaitingCause, Duration)>,
+    /// Since when it is seen being deleted without being gone: monotonic.
+    pub deleting: Option<Duration>,
     /// Why it was asked to end, if it was.
     pub ending: Option<Ending>,
     /// A list did not show it: to be confirmed by reading it.

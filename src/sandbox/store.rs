@@ -145,6 +145,7 @@ impl Store {
             version: self.next_version(),
             workflow: spec.job.to_string(),
             owner: Some(spec.owner.clone()),
+            deleting: false,
             progress: Progress::Waiting(Waiting { cause: WaitingCause::Starting, message: String::new() }),
         };
         let made = Event::PodCreated {
@@ -196,6 +197,13 @@ impl Store {
         pod.stop.kill();
         self.history.add(at, Event::PodDeleted { pod: pod.seen.uid });
         true
+    }
+
+    pub(super) fn lose_pod(&mut self, name: &str) -> Option<Uid> {
+        let version = self.next_version();
+        let pod = self.pods.get_mut(name)?;
+        (pod.seen.deleting, pod.seen.version) = (true, version);
+        Some(pod.seen.uid.clone())
     }
 
     pub(super) fn delete_pods(&mut self, jobs: &[JobId], at: Duration) {
