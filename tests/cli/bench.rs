@@ -195,6 +195,12 @@ impl Running {
         self
     }
 
+    /// Sends a signal to the process group that it leads.
+    pub(crate) fn signal_group(&mut self, signal: Signal) -> &mut Self {
+        nix::sys::signal::killpg(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+        self
+    }
+
     pub(crate) fn end(mut self) -> Ended {
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {

@@ -113,7 +113,10 @@ fn the_engine_says_nothing_of_its_own_unless_asked() {
     let bench = Bench::new();
     let quiet = bench.local(&document("sh $ALGO", "true"), &["-o", "json"]).with(0);
     assert!(
-        quiet.err.lines().all(|line| ["configure", "algorithm", "publish"].iter().any(|stage| line.starts_with(stage))),
+        quiet
+            .err
+            .lines()
+            .all(|line| ["job-", "configure", "algorithm", "publish"].iter().any(|stage| line.starts_with(stage))),
         "{}",
         quiet.err
     );
