@@ -155,7 +155,11 @@ impl Store {
             attempt: spec.attempt,
         };
         self.history.add(at, made);
-        self.pods.insert(name, Pod { seen: seen.clone(), stop });
+        self.pods.insert(name.clone(), Pod { seen: seen.clone(), stop });
+        if !self.has_owner(&spec.owner) {
+            // The request was under way when its workflow was deleted. It is carried out, and the garbage is collected.
+            self.delete_pod(&name, at);
+        }
         (seen, true)
     }
 
@@ -221,8 +225,16 @@ impl Store {
         }
         let (uid, version) = (self.next_uid(), self.next_version());
         let volume = VolumeSeen { workflow: job.to_string(), uid, version, owner: Some(owner.clone()) };
-        self.volumes.insert(name, volume.clone());
+        self.volumes.insert(name.clone(), volume.clone());
+        if !self.has_owner(owner) {
+            self.volumes.remove(&name);
+            self.next_version();
+        }
         (volume, true)
+    }
+
+    fn has_owner(&self, owner: &Uid) -> bool {
+        self.workflows.values().any(|workflow| workflow.seen.uid == *owner)
     }
 
     pub(super) fn delete_volumes(&mut self, jobs: &[JobId]) {
