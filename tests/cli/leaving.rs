@@ -94,6 +94,14 @@ fn an_algorithm_that_never_stops_is_killed_after_its_grace() {
 }
 
 #[test]
+fn an_algorithm_that_kills_its_wrapper_does_not_live_on_without_it() {
+    let bench = Bench::new();
+    let ended = bench.shell("(setsid sleep 1000 &) ; echo part > $OUTPUTS/part; kill -KILL $PPID; sleep 1000").with(10);
+    assert!(bench.processes().is_empty(), "{:#?}", bench.processes());
+    assert_eq!((ended.json()["exitCode"].clone(), ended.file("outputs/part")), (json!(137), "part\n".to_owned()));
+}
+
+#[test]
 fn the_algorithm_of_a_killed_engine_does_not_live_on() {
     let bench = Bench::new();
     let mut running = bench.start(&stubborn(), &[]);
