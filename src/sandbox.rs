@@ -15,8 +15,8 @@ mod store;
 
 use crate::{
     clock::Clock,
-    plan::seen::{Uid, WorkflowSeen},
-    workflow::State,
+    plan::seen::{Uid, WorkflowSeen, volume_name},
+    workflow::{JobId, State},
 };
 use history::{Event, History};
 use kubelet::Kubelet;
@@ -77,7 +77,13 @@ impl Sandbox {
     /// Deletes a workflow and, as the garbage collector would, all it owns.
     pub fn delete(&self, name: &str) -> bool {
         let at = self.since_start();
-        self.store().delete_workflow(name, at)
+        let (deleted, job) = (self.store().delete_workflow(name, at), name.parse::<JobId>());
+        if let (Ok(job), true) = (job, deleted)
+            && !self.store().volumes.contains_key(&volume_name(&job))
+        {
+            self.kubelet.volume_deleted(&job);
+        }
+        deleted
     }
 
     /// Deletes a pod by hand.

@@ -8,7 +8,6 @@ use crate::{
     plan::{
         Failure,
         action::Write,
-        end::End,
         look::Look,
         pod::PodSpec,
         seen::{
@@ -180,17 +179,13 @@ impl Store {
     pub(super) fn end_pod(&mut self, name: &str, uid: &Uid, at: Duration) -> Result<(), Failure> {
         let pod = self.pods.get(name).filter(|pod| pod.seen.uid == *uid).ok_or(Failure::NotFound)?;
         match &pod.seen.progress {
-            Progress::Running => pod.stop.end(),
             Progress::Ended(_) => {}
             // Not on a node yet: nothing would ever end it, so it goes.
             Progress::Waiting(waiting) if waiting.cause == WaitingCause::Unschedulable => {
                 self.delete_pod(name, at);
             }
-            Progress::Waiting(_) => {
-                pod.stop.end();
-                let end = End { reason: Some("DeadlineExceeded".to_owned()), ..End::default() };
-                self.progress(name, uid, Progress::Ended(end), at);
-            }
+            // Only the kubelet knows when nothing of it runs any more, even of one that seems to wait.
+            Progress::Waiting(_) | Progress::Running => pod.stop.end(),
         }
         Ok(())
     }

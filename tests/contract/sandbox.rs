@@ -3,6 +3,7 @@
 use crate::suite::{Subject, data, eventually, record, spec, write};
 use async_trait::async_trait;
 use operator_engine::{
+    clock::SystemClock,
     cluster::Cluster,
     plan::{Failure, end::End, seen::Progress},
     sandbox::{
@@ -10,7 +11,6 @@ use operator_engine::{
         faults::{Fault, Faulty},
         kubelet::{Kubelet, Run, Stop},
     },
-    supervisor::clock::SystemClock,
     workflow::{Stage, State},
 };
 use std::{
@@ -44,13 +44,16 @@ impl Kubelet for ByHand {
         let name = run.spec.name();
         let (order, mut orders) = watch::channel(Order::Wait);
         self.pods.lock().unwrap().insert(name.clone(), Pod { order, asked: false });
-        let mut asked = false;
+        let (mut asked, mut started) = (false, false);
         loop {
             tokio::select! {
                 changed = orders.changed() => {
                     let order = orders.borrow_and_update().clone();
                     match order {
-                        Order::Start => (run.say)(Progress::Running),
+                        Order::Start => {
+                            started = true;
+                            (run.say)(Progress::Running);
+                        }
                         Order::Finish(end) => return end,
                         Order::Wait => {}
                     }
@@ -60,6 +63,9 @@ impl Kubelet for ByHand {
                 }
                 () = stop.asked(), if !asked => {
                     asked = true;
+                    if !started {
+                        return End::default();
+                    }
                     if let Some(pod) = self.pods.lock().unwrap().get_mut(&name) {
                         pod.asked = true;
                     }

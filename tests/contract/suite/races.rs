@@ -138,7 +138,7 @@ pub(crate) async fn of_many_renewals_and_deletions_one_wins(subject: &dyn Subjec
         let answers = at_once(MANY, |number| {
             let (cluster, seen) = (subject.cluster(), seen.clone());
             async move {
-                if (number as usize + round) % 2 == 0 {
+                if (number as usize + round).is_multiple_of(2) {
                     cluster.delete_lease(&seen).await.map(|()| None)
                 } else {
                     cluster.renew_lease(&seen, &format!("holder-{number}")).await.map(Some)

@@ -29,7 +29,7 @@ pub(crate) async fn what_is_submitted_waits_for_attention(subject: &dyn Subject)
 pub(crate) async fn a_document_is_read_as_it_stands_or_refused_with_a_reason(subject: &dyn Subject) {
     let text = "{\"stages\": [] }\n# ä\r\n";
     let entry = |key: &str, value: &[u8]| (key.to_owned(), value.to_vec());
-    let cases: [(&str, Vec<(String, Vec<u8>)>, Result<&str, &str>); 5] = [
+    let cases = [
         ("read-json", vec![entry("workflow.json", text.as_bytes()), entry("data.csv", b"a,b")], Ok(text)),
         ("read-yaml", vec![entry("workflow.yaml", text.as_bytes())], Ok(text)),
         ("read-both", vec![entry("workflow.json", b"{}"), entry("workflow.yaml", b"{}")], Err("two documents")),
