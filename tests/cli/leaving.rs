@@ -39,6 +39,21 @@ fn ctrl_c_stops_the_algorithm_and_stores_what_there_is() {
 }
 
 #[test]
+fn ctrl_c_of_a_terminal_goes_to_the_engine_and_not_to_the_algorithm() {
+    let bench = Bench::new();
+    let script =
+        "trap 'echo interrupted' INT; trap 'echo asked to end; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
+    bench.write("job.json", document("sh $ALGO", script).to_string());
+    let mut local = bench.program(&["local", "job.json", "--out", "out", "-o", "json"]);
+    // The foreground group of a terminal: it gets the signal, all of it.
+    std::os::unix::process::CommandExt::process_group(&mut local, 0);
+    let mut running = Running::start(local, &bench);
+    running.until("| ready").signal_group(Signal::SIGINT);
+    let log = running.end().with(11).log();
+    assert!(log.contains("asked to end") && !log.contains("interrupted"), "{log}");
+}
+
+#[test]
 fn sigterm_means_the_same() {
     let bench = Bench::new();
     let mut running = bench.start(&patient(), &["-o", "json"]);
