@@ -66,6 +66,7 @@ fn every_key_is_explained_on_the_line_above_it_and_is_read() {
 const OTHERS: &[(&str, &str)] = &[
     ("engine.jobs_namespace", "jobs"),
     ("engine.instance", "pod-1"),
+    ("engine.events", "true"),
     ("engine.log_format", "json"),
     ("engine.log_level", "debug,hyper=off"),
     ("limits.max_jobs", "0"),
