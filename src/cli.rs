@@ -5,5 +5,86 @@ pub mod config_args;
 pub mod configure;
 pub mod exec;
 pub mod load;
+pub mod local;
 pub mod output;
 pub mod publish;
+pub mod run;
+
+use crate::workflow::Document;
+use std::{io, path::Path, process::ExitCode};
+
+/// Runs compute-to-data workflows on Kubernetes, without a CRD, a watch or a right outside its namespaces.
+///
+/// A workflow brings an algorithm to data that its owner does not give away: inputs and algorithm are
+/// fetched, the algorithm runs, what came out is stored.
+///
+/// To begin, run an example on this machine, without a cluster:
+///
+///     operator-engine local manifests/examples/penguins/workflow.yaml
+#[derive(Debug, clap::Parser)]
+#[command(version, verbatim_doc_comment, disable_help_subcommand = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    // What these are for is said at their arguments, at length.
+    Run(run::RunArgs),
+    Local(local::LocalArgs),
+    Check(check::CheckArgs),
+    /// (In pods) Fetch a workflow's data sets and algorithm.
+    Configure(configure::Args),
+    /// (In pods) Run the algorithm, keep its exit status and its log.
+    Exec(exec::ExecArgs),
+    /// (In pods) Store outputs and logs.
+    Publish(publish::PublishArgs),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done                      1  the engine failed
+  2  wrong usage               3  the configuration cannot be used
+and of a workflow:
+ 10  failed                   11  stopped
+ 12  its time was up          13  withheld by the filter
+ 14  refused: its document is unusable, and nothing ran
+130  interrupted twice";
+
+/// Runs a command to its end.
+pub fn run(cli: Cli) -> ExitCode {
+    // Several TLS libraries may be linked; which one is used is said once. An error means that it was said already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match cli.command {
+        Command::Run(args) => run::run(&args).into(),
+        Command::Local(args) => local::run(&args).into(),
+        Command::Check(args) => check::run(args, read, &mut io::stdout().lock(), &mut io::stderr().lock()).into(),
+        Command::Configure(args) => configure::run(args).into(),
+        Command::Exec(args) => exec::run(args).into(),
+        Command::Publish(args) => publish::run(args).into(),
+    }
+}
+
+/// A workflow file as a document.
+fn read(path: &Path) -> Result<Document, check::Unusable> {
+    let loaded = load::load(path).map_err(|error| check::Unusable::Unreadable(chain(&error)))?;
+    Document::parse(&loaded.text()).map_err(check::Unusable::Faults)
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+}

@@ -7,5 +7,6 @@
 pub mod configure;
 pub mod exec;
 pub mod layout;
+pub mod parent;
 pub mod publish;
 pub mod termination;

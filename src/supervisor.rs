@@ -12,17 +12,14 @@
 //! holds up its own workflow only.
 
 mod act;
-pub mod clock;
 mod report;
+
+/// The time it goes by.
+pub use crate::clock;
 
 use crate::{
     cluster::Cluster,
-    plan::{
-        Action, Answer, Failure, Plan, Policy, Target, Verdict, View,
-        look::{self, Look},
-        plan,
-        view::OwnLease,
-    },
+    plan::{Action, Answer, Failure, Plan, Policy, Target, Verdict, View, cadence, look::Look, plan, view::OwnLease},
     workflow::record::Holder,
 };
 use act::Evidence;
@@ -69,13 +66,23 @@ enum Event {
 
 impl Supervisor {
     /// A supervisor that calls itself `me`. Of actions, at most `concurrency` are under way at once.
-    pub fn new(cluster: Arc<dyn Cluster>, clock: Arc<dyn Clock>, policy: Policy, me: Holder, concurrency: usize) -> Self {
+    pub fn new(
+        cluster: Arc<dyn Cluster>,
+        clock: Arc<dyn Clock>,
+        policy: Policy,
+        me: Holder,
+        concurrency: usize,
+    ) -> Self {
         Self { cluster, clock, policy, me, concurrency: concurrency.max(1) }
     }
 
     /// Runs until `stop` is cancelled: then it begins nothing, waits for what is under way, and releases its Lease, so that
     /// others may go on at once. `watch` is shown the view and the plan of every turn.
-    pub async fn run(&self, stop: CancellationToken, watch: &mut (dyn FnMut(&View, &Plan) + Send)) -> Result<(), Ended> {
+    pub async fn run(
+        &self,
+        stop: CancellationToken,
+        watch: &mut (dyn FnMut(&View, &Plan) + Send),
+    ) -> Result<(), Ended> {
         let mut view = View::new(self.me.clone());
         let mut edges = Edges::default();
         let mut acting: FuturesUnordered<BoxFuture<'static, Event>> = FuturesUnordered::new();
@@ -85,7 +92,7 @@ impl Supervisor {
                 return Err(Ended::Replaced { by: by.clone() });
             }
             let now = self.clock.now();
-            let (due, next_look) = look::due(&view, &self.policy, now);
+            let (due, next_look) = cadence::due(&view, &self.policy, now);
             for look in due {
                 view.look_begun(look, now);
                 looking.push(self.look(&view, look));
@@ -182,7 +189,8 @@ impl Supervisor {
                     Event::Acted(Box::new(action), begun, Err(Failure::Unknown { error }))
                 }
                 Err(panic) => {
-                    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+                    let text =
+                        panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
                     Event::Panicked(Box::new(action), text.unwrap_or("a panic without a message").to_owned())
                 }
             }

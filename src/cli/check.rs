@@ -20,16 +20,29 @@ use std::{
 };
 
 /// Show the configuration and where each value is from, or check a workflow file.
+///
+/// Without FILE: every key, its value and whether that is a default or from which file or variable it is. With FILE: what
+/// the engine would run, or everything that is wrong with the document, each with its path. Nothing is fetched or run.
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// How to write the answer.
-    #[arg(short, long, value_enum, default_value_t)]
+    /// The form of the answer; with json, standard output has one JSON document and nothing else
+    #[arg(short, long, value_enum, default_value_t, hide_possible_values = true, value_name = "table|json")]
     output: Output,
-    /// A workflow to check instead: a document, or the manifest of the ConfigMap that holds one.
+    /// A workflow to check instead: a document, or the manifest of the ConfigMap that holds one
     file: Option<PathBuf>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  operator-engine check --config site.toml
+  OPERATOR_ENGINE__LIMITS__MAX_JOBS=20 operator-engine check | grep -v default
+  operator-engine check manifests/examples/penguins/workflow.yaml
+  kubectl kustomize manifests/examples/penguins | operator-engine check /dev/stdin
+
+Exit codes: 0 all is well · 3 the configuration cannot be used · 14 the workflow would be refused";
 
 /// Why there is no document.
 #[derive(Debug)]
@@ -54,7 +67,7 @@ pub fn run(
     let loaded = args.config.load();
     let answered = match loaded {
         Ok(loaded) => answer(&args, &loaded, read, out, err),
-        Err(errors) => writeln!(err, "error: {errors}").map(|()| Exit::Configuration),
+        Err(errors) => unusable(&args, &errors.to_string(), out, err).map(|()| Exit::Configuration),
     };
     answered.unwrap_or(Exit::Failure)
 }
@@ -83,10 +96,16 @@ fn answer(
             Ok(Exit::WorkflowRefused)
         }
         Err(Unusable::Unreadable(message)) => {
-            writeln!(err, "error: {message}")?;
+            unusable(args, &message, out, err)?;
             Ok(Exit::WorkflowRefused)
         }
     }
+}
+
+/// For people on `err`; a program finds it in the document that it expects.
+fn unusable(args: &CheckArgs, error: &str, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
+    writeln!(err, "error: {error}")?;
+    if args.output == Output::Json { output::json(out, &serde_json::json!({ "error": error })) } else { Ok(()) }
 }
 
 /// Every value and its source. A value is as TOML has it, so that a line can be copied into a file.

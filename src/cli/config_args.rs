@@ -6,8 +6,8 @@ use std::path::PathBuf;
 /// Which files the configuration is read from.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ConfigArgs {
-    /// A configuration file, or a directory whose *.toml files are read in the order of their names. May be given several
-    /// times; later files cover earlier ones, and environment variables cover files.
+    /// A configuration file, or a directory of *.toml files, read in the order of their names. Repeatable: later files cover
+    /// earlier ones, and environment variables (OPERATOR_ENGINE__SECTION__KEY) cover files
     #[arg(long = "config", value_name = "FILE")]
     pub files: Vec<PathBuf>,
 }

@@ -5,10 +5,12 @@
 //! workflow.
 
 use crate::{
+    cluster::DOCUMENT_KEYS,
     exit::Exit,
     pod::{
         configure::{self, ConfigureTask, FetchPolicy},
         layout::Layout,
+        parent::Parent,
     },
     workflow::{
         Code, Document, JobId,
@@ -34,9 +36,9 @@ pub struct Args {
     /// The workflow's job id.
     #[arg(long, value_name = "ID")]
     pub job: JobId,
-    /// The workflow's document.
+    /// The workflow's document. Otherwise it is workflow.json or workflow.yaml in the folder of --documents.
     #[arg(long, value_name = "FILE")]
-    pub document: PathBuf,
+    pub document: Option<PathBuf>,
     /// The SHA-256 that the document had when the workflow was claimed; another one is refused.
     #[arg(long, value_name = "HEX")]
     pub sha256: Sha256,
@@ -55,6 +57,9 @@ pub struct Args {
     /// In the local mode, the folder below which file: URLs are read.
     #[arg(long, value_name = "DIR", hide = true)]
     pub local_folder: Option<PathBuf>,
+    /// Whom not to outlive.
+    #[command(flatten)]
+    pub parent: Parent,
 }
 
 /// Runs the stage.
@@ -64,7 +69,7 @@ pub fn run(args: Args) -> Exit {
         Err(error) => return complain(&format!("the runtime cannot be started: {error}")),
     };
     let stop = [SignalKind::terminate(), SignalKind::interrupt()];
-    let report = runtime.block_on(unless_told_to_stop(stop, provision(&args)));
+    let report = runtime.block_on(unless_told_to_stop(stop, args.parent, provision(&args)));
     // A name that is still being looked up on another thread is nobody's concern any more.
     runtime.shutdown_background();
     match report {
@@ -75,9 +80,16 @@ pub fn run(args: Args) -> Exit {
 }
 
 /// Does the work, or answers none as soon as one of the signals asks for that.
-async fn unless_told_to_stop<T>([one, other]: [SignalKind; 2], work: impl Future<Output = T>) -> io::Result<Option<T>> {
+async fn unless_told_to_stop<T>(
+    [one, other]: [SignalKind; 2],
+    parent: Parent,
+    work: impl Future<Output = T>,
+) -> io::Result<Option<T>> {
     // Process 1 of a container has no default for signals: without a handler it would ignore them.
     let [mut first, mut second] = [signal(one)?, signal(other)?];
+    if !parent.watch() {
+        return Ok(None);
+    }
     tokio::select! {
         done = work => Ok(Some(done)),
         _ = first.recv() => Ok(None),
@@ -86,7 +98,8 @@ async fn unless_told_to_stop<T>([one, other]: [SignalKind; 2], work: impl Future
 }
 
 async fn provision(args: &Args) -> ConfigureReport {
-    let document = match read(&args.document, args.sha256) {
+    let path = args.document.clone().unwrap_or_else(|| document_in(&args.documents));
+    let document = match read(&path, args.sha256) {
         Ok(document) => document,
         Err(fault) => return ConfigureReport { fault: Some(fault), files: 0, bytes: 0 },
     };
@@ -97,7 +110,8 @@ async fn provision(args: &Args) -> ConfigureReport {
         layout: Layout::new(&args.data),
         documents_dir: args.documents.clone(),
         local_folder: args.local_folder.clone(),
-        program: std::env::current_exe().ok(),
+        // In the local mode the engine starts the wrapper from its own file.
+        program: args.local_folder.is_none().then(std::env::current_exe).and_then(Result::ok),
     };
     configure::run(task, &mut io::stdout()).await
 }
@@ -122,7 +136,7 @@ fn read(path: &Path, sha256: Sha256) -> Result<Document, ConfigureFault> {
         return Err(data("DocumentChanged", &message));
     }
     let text = String::from_utf8(bytes).map_err(|_| data("InvalidDocument", "the document is not UTF-8"))?;
-    parse(&text).map_err(|faults| {
+    Document::parse(&text).map_err(|faults| {
         let in_algorithm = faults.first().is_some_and(Fault::is_in_algorithm);
         let code = if in_algorithm { Code::AlgorithmProvisioningFailed } else { Code::DataProvisioningFailed };
         let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -130,10 +144,10 @@ fn read(path: &Path, sha256: Sha256) -> Result<Document, ConfigureFault> {
     })
 }
 
-/// The one place where text becomes a document.
-fn parse(text: &str) -> Result<Document, Vec<Fault>> {
-    let _ = text;
-    Err(vec![Fault { path: String::new(), message: "this build cannot read documents".to_owned() }])
+/// The document among the files of a mounted ConfigMap.
+fn document_in(folder: &Path) -> PathBuf {
+    let [first, second] = DOCUMENT_KEYS.map(|key| folder.join(key));
+    if first.exists() { first } else { second }
 }
 
 fn finish(termination_log: &Path, report: &ConfigureReport) -> Exit {
@@ -181,7 +195,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let args = args(dir.path(), Sha256::of("then"));
         fs::create_dir(&args.documents).unwrap();
-        fs::write(&args.document, "now").unwrap();
+        fs::write(args.document.as_ref().unwrap(), "now").unwrap();
         fs::write(&args.termination_log, "x".repeat(5000)).unwrap();
         assert_eq!(run(args.clone()), Exit::Failure);
         let report: ConfigureReport = parse_report(&fs::read_to_string(&args.termination_log).unwrap()).unwrap();
@@ -213,7 +227,7 @@ mod tests {
             raise(Signal::SIGUSR2).unwrap();
             std::future::pending::<()>().await;
         };
-        assert_eq!(unless_told_to_stop(stop, work).await.unwrap(), None);
-        assert_eq!(unless_told_to_stop(stop, async { 7 }).await.unwrap(), Some(7));
+        assert_eq!(unless_told_to_stop(stop, Parent::NONE, work).await.unwrap(), None);
+        assert_eq!(unless_told_to_stop(stop, Parent::NONE, async { 7 }).await.unwrap(), Some(7));
     }
 }

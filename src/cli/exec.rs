@@ -3,6 +3,7 @@
 use crate::pod::{
     exec::{self, ExecOptions},
     layout::Layout,
+    parent::Parent,
     termination,
 };
 use std::{path::PathBuf, time::Duration};
@@ -34,6 +35,9 @@ pub struct ExecArgs {
     /// Show this folder to the algorithm as /data, where the system allows it
     #[arg(long, value_name = "DIR")]
     pub as_data: Option<PathBuf>,
+    /// Whom not to outlive.
+    #[command(flatten)]
+    pub parent: Parent,
     /// The document's entrypoint, as one argument; $ALGO in it stands for the algorithm's file
     #[arg(last = true, required = true, value_name = "ENTRYPOINT")]
     pub entrypoint: String,
@@ -54,6 +58,7 @@ pub fn run(args: ExecArgs) -> u8 {
         grace: args.grace,
         attempt: args.attempt,
         as_data: args.as_data,
+        parent: args.parent,
     })
 }
 

@@ -10,7 +10,7 @@ use crate::{
 use std::path::{Path, PathBuf};
 
 /// What the admin's configuration adds to every pod's command.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// What configure may fetch.
     pub fetch: FetchPolicy,
@@ -31,12 +31,15 @@ pub struct Places {
     pub termination_log: PathBuf,
     /// Only in the local mode: the folder that `file:` URLs may name files of.
     pub local_folder: Option<PathBuf>,
+    /// Only in the local mode: the process that no stage is to outlive.
+    pub parent: Option<u32>,
 }
 
 /// The arguments after the program's own name. None for the filter: its image knows what to run.
 pub fn arguments(spec: &PodSpec, settings: &Settings, places: &Places) -> Option<Vec<String>> {
     let mut line = Line::default();
     let data = places.layout.root();
+    let parent = places.parent.map(|pid| pid.to_string());
     match &spec.task {
         Task::Configure { document } => {
             line.word("configure").option("--job", spec.job.as_str());
@@ -47,6 +50,7 @@ pub fn arguments(spec: &PodSpec, settings: &Settings, places: &Places) -> Option
             if let Some(folder) = &places.local_folder {
                 line.path("--local-folder", folder);
             }
+            line.maybe("--parent", parent);
         }
         Task::Algorithm { entrypoint, max_time, .. } => {
             line.word("exec").path("--data", data).path("--termination-log", &places.termination_log);
@@ -58,12 +62,13 @@ pub fn arguments(spec: &PodSpec, settings: &Settings, places: &Places) -> Option
                 // The algorithm may have the old literal path in it.
                 line.path("--as-data", data);
             }
-            line.word("--").word(entrypoint);
+            line.maybe("--parent", parent).word("--").word(entrypoint);
         }
         Task::Filter { .. } => return None,
         Task::Publish { facts } => {
             line.word("publish").path("--data", data).path("--termination-log", &places.termination_log);
             line.option("--facts", &json(facts)).option("--target", &json(&settings.target));
+            line.maybe("--parent", parent);
         }
     }
     Some(line.0)
@@ -100,6 +105,10 @@ impl Line {
 
     fn option(&mut self, name: &str, value: &str) -> &mut Self {
         self.word(name).word(value)
+    }
+
+    fn maybe(&mut self, name: &str, value: Option<String>) -> &mut Self {
+        if let Some(value) = value { self.option(name, &value) } else { self }
     }
 
     fn path(&mut self, name: &str, value: &Path) -> &mut Self {

@@ -9,6 +9,8 @@ use tracing_subscriber::EnvFilter;
 pub struct Engine {
     /// The namespace of workflows, pods and volumes; none: the engine's own.
     pub jobs_namespace: Option<String>,
+    /// What this process's Lease is named after; none: something random.
+    pub instance: Option<String>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Directives that tracing-subscriber's `EnvFilter` is known to take.
@@ -31,6 +33,7 @@ impl Engine {
     pub(super) fn read(values: &mut Values) -> Self {
         Self {
             jobs_namespace: values.checked_text("engine.jobs_namespace", |text| optional(text, dns_label)),
+            instance: values.checked_text("engine.instance", |text| optional(text, dns_label)),
             log_format: values.choice(
                 "engine.log_format",
                 &[("auto", LogFormat::Auto), ("human", LogFormat::Human), ("json", LogFormat::Json)],
@@ -44,7 +47,7 @@ impl Engine {
 fn dns_label(text: &str) -> Result<String, String> {
     let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if text.len() > 63 || !text.chars().all(inside) || text.starts_with('-') || text.ends_with('-') {
-        return Err("not a name of a namespace: at most 63 of a-z, 0-9 and -, with none of the - at an end".to_owned());
+        return Err("not a name: at most 63 of a-z, 0-9 and -, with none of the - at an end".to_owned());
     }
     Ok(text.to_owned())
 }

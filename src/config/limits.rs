@@ -1,6 +1,6 @@
 //! `[limits]` and `[environment]`: what a workflow may use, and what is announced of it.
 
-use super::{Cpus, duration, values::Values};
+use super::{Cpus, duration, pods::resource_name, values::Values};
 use std::time::Duration;
 
 /// `[limits]`.
@@ -18,6 +18,8 @@ pub struct Limits {
     pub max_job_duration: Duration,
     /// GPUs of one algorithm.
     pub gpus: u32,
+    /// The resource by which nodes offer them.
+    pub gpu_resource: String,
     /// Bytes kept of an algorithm's log.
     pub max_log: u64,
     /// From SIGTERM to SIGKILL.
@@ -33,6 +35,7 @@ impl Limits {
             disk: values.size("limits.disk", 1 << 20),
             max_job_duration: values.duration("limits.max_job_duration", Duration::from_secs(1)..=duration::MAX),
             gpus: values.whole("limits.gpus", 0..=1024),
+            gpu_resource: values.checked_text("limits.gpu_resource", resource_name),
             max_log: values.size("limits.max_log", 1 << 10),
             stop_grace: values.duration("limits.stop_grace", Duration::from_secs(1)..=Duration::from_secs(3600)),
         }

@@ -5,6 +5,8 @@ use super::values::{Values, optional};
 /// `[images]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Images {
+    /// The engine's own.
+    pub engine: String,
     /// Of the configure stage; none: the engine's own.
     pub configure: Option<String>,
     /// Of the publish stage; none: the engine's own.
@@ -44,6 +46,7 @@ impl Images {
     pub(super) fn read(values: &mut Values) -> Self {
         let policies = [PullPolicy::Always, PullPolicy::IfNotPresent, PullPolicy::Never];
         Self {
+            engine: values.checked_text("images.engine", image),
             configure: values.checked_text("images.configure", |text| optional(text, image)),
             publish: values.checked_text("images.publish", |text| optional(text, image)),
             filter: values.checked_text("images.filter", |text| optional(text, image)),
@@ -60,6 +63,10 @@ pub struct Pods {
     pub service_account: String,
     /// The value that the node label `scope` must have.
     pub node_selector_scope: Option<String>,
+    /// Of all pods; none: the node's default.
+    pub runtime_class: Option<String>,
+    /// Whether algorithms and filters may run as root.
+    pub allow_root: bool,
     /// Of volumes; none: the cluster's default.
     pub storage_class: Option<String>,
 }
@@ -69,6 +76,8 @@ impl Pods {
         Self {
             service_account: values.checked_text("pods.service_account", object_name),
             node_selector_scope: values.checked_text("pods.node_selector_scope", |text| optional(text, label_value)),
+            runtime_class: values.checked_text("pods.runtime_class", |text| optional(text, object_name)),
+            allow_root: values.switch("pods.allow_root"),
             storage_class: values.checked_text("pods.storage_class", |text| optional(text, object_name)),
         }
     }
@@ -83,8 +92,17 @@ fn image(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The name of a node's resource: `nvidia.com/gpu`.
+pub(super) fn resource_name(text: &str) -> Result<String, String> {
+    let (domain, name) = text.split_once('/').unwrap_or(("a", text));
+    if object_name(domain).is_ok() && label_value(name).is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err("not a resource of nodes: write it as nvidia.com/gpu".to_owned())
+}
+
 /// RFC 1123 subdomain: the name of most objects (kubernetes.io/docs/concepts/overview/working-with-objects/names).
-fn object_name(text: &str) -> Result<String, String> {
+pub(super) fn object_name(text: &str) -> Result<String, String> {
     let label = |label: &str| {
         !label.is_empty()
             && !label.starts_with('-')

@@ -1,6 +1,10 @@
 //! `[storage]`: where results go, and for how long.
 
-use super::{duration, values::Values};
+use super::{
+    duration,
+    pods::object_name,
+    values::{Values, optional},
+};
 use std::{path::PathBuf, time::Duration};
 
 /// `[storage]`.
@@ -8,6 +12,8 @@ use std::{path::PathBuf, time::Duration};
 pub struct Storage {
     /// Where results go.
     pub target: StorageTarget,
+    /// The claim that publish pods mount at the directory; none: it is there without one.
+    pub claim: Option<String>,
     /// How long they are kept; none: for ever.
     pub expiry: Option<Duration>,
 }
@@ -46,6 +52,7 @@ impl Storage {
         values.rule(&keys, !named || kind == Kind::Directory, "storage.directory needs storage.kind = \"directory\"");
         Self {
             target: if kind == Kind::Directory { StorageTarget::Directory(directory) } else { StorageTarget::None },
+            claim: values.checked_text("storage.claim", |text| optional(text, object_name)),
             expiry: values.optional_duration("storage.expiry", Duration::from_secs(1)..=duration::MAX),
         }
     }

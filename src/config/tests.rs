@@ -46,7 +46,7 @@ fn the_defaults_are_a_configuration() {
     assert_eq!((config.limits.max_jobs, config.limits.memory, config.limits.cpus.millis()), (10, 1 << 30, 1000));
     assert_eq!(config.limits.max_job_duration, Duration::from_secs(60), "the old engine's");
     assert_eq!(config.cadence.finished_young_every, Duration::from_millis(250));
-    assert_eq!(config.storage, Storage { target: StorageTarget::None, expiry: None });
+    assert_eq!(config.storage, Storage { target: StorageTarget::None, claim: None, expiry: None });
     assert_eq!(config.http.listen, Some("0.0.0.0:8080".parse().unwrap()));
 }
 
@@ -65,6 +65,7 @@ fn every_key_is_explained_on_the_line_above_it_and_is_read() {
 /// Another value for every key, good by itself.
 const OTHERS: &[(&str, &str)] = &[
     ("engine.jobs_namespace", "jobs"),
+    ("engine.instance", "pod-1"),
     ("engine.log_format", "json"),
     ("engine.log_level", "debug,hyper=off"),
     ("limits.max_jobs", "0"),
@@ -73,6 +74,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("limits.disk", "100Gi"),
     ("limits.max_job_duration", "48h"),
     ("limits.gpus", "1"),
+    ("limits.gpu_resource", "amd.com/gpu"),
     ("limits.max_log", "1Mi"),
     ("limits.stop_grace", "10s"),
     ("environment.cpu_type", "EPYC"),
@@ -80,6 +82,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("environment.gpu_ram", "24Gi"),
     ("environment.price_per_minute", "0.25"),
     ("environment.description", "Two racks, one fan"),
+    ("images.engine", "registry.example/engine:1"),
     ("images.configure", "registry.example/engine:2"),
     ("images.publish", "registry.example/engine:3"),
     ("images.filter", "registry.example/filter@sha256:00"),
@@ -87,6 +90,8 @@ const OTHERS: &[(&str, &str)] = &[
     ("images.pull_secret", "registry"),
     ("pods.service_account", "jobs"),
     ("pods.node_selector_scope", "compute"),
+    ("pods.runtime_class", "gvisor"),
+    ("pods.allow_root", "true"),
     ("pods.storage_class", "gp2"),
     ("loop.attention_every", "2s"),
     ("loop.finished_every", "3s"),
@@ -95,7 +100,6 @@ const OTHERS: &[(&str, &str)] = &[
     ("loop.request_timeout", "5s"),
     ("loop.concurrency", "9"),
     ("lease.duration", "20s"),
-    ("lease.renew_deadline", "9s"),
     ("lease.retry_period", "1s"),
     ("waiting.image", "1m"),
     ("waiting.unschedulable", "2m"),
@@ -117,7 +121,9 @@ const OTHERS: &[(&str, &str)] = &[
     ("fetch.total_timeout", "30m"),
     ("fetch.retries", "0"),
     ("fetch.allow_networks", "10.1.2.0/24, fd00::/8"),
+    ("fetch.deny_networks", "192.0.2.0/24"),
     ("fetch.max_redirects", "0"),
+    ("storage.claim", "results"),
     ("storage.expiry", "30d"),
     ("notify.start_url", "https://example.org/start"),
     ("notify.stop_url", "https://example.org/stop"),
@@ -255,6 +261,7 @@ fn values_of_the_wrong_kind_are_refused() {
         "environment.description = \"a\\u001b[31m\"",
         "images.pull_policy = \"always\"",
         "fetch.allow_networks = [1]",
+        "fetch.deny_networks = [\"cluster.local\"]",
         "http.listen = \"8080\"",
         "notify.start_url = \"ftp://example.org\"",
         "storage.directory = \"out\"",
@@ -286,14 +293,12 @@ fn numbers_in_files_may_be_written_as_toml_has_them() {
 
 #[test]
 fn rules_between_keys_are_one_sentence_with_the_values_and_their_sources() {
-    let told = faults(&[("OPERATOR_ENGINE__LEASE__RENEW_DEADLINE", "15s")]);
+    let told = faults(&[("OPERATOR_ENGINE__RETRIES__BACKOFF_FIRST", "6m")]);
     assert_eq!(
         told,
-        [
-            "lease.duration: lease.duration must be longer than lease.renew_deadline, so that the holder gives up before others \
-          take over; now lease.duration = \"15s\" (default), lease.renew_deadline = \"15s\" (environment variable \
-          OPERATOR_ENGINE__LEASE__RENEW_DEADLINE)"
-        ]
+        ["retries.backoff_first: retries.backoff_first must not be longer than retries.backoff_max; now \
+             retries.backoff_first = \"6m\" (environment variable OPERATOR_ENGINE__RETRIES__BACKOFF_FIRST), \
+             retries.backoff_max = \"5m\" (default)"]
     );
     for (key, other) in [
         ("lease.retry_period", "10s"),

@@ -16,9 +16,6 @@ use std::time::Duration;
 /// larger batch would outlive its request's timeout.
 const BATCH: usize = 50;
 
-/// How long a finished workflow waits for others to share its batch.
-const LINGER: Duration = Duration::from_secs(1);
-
 /// Deletes pods first, volumes once their pods are gone.
 pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
     if !policy.cleaning {
@@ -46,8 +43,10 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
             volumes.add(job, 1, done);
         }
     }
-    pods.send(view.cleaning.pods, Target::Pods, Intent::DeletePods, now, plan);
-    volumes.send(view.cleaning.volumes, Target::Volumes, Intent::DeleteVolumes, now, plan);
+    // A finished workflow waits one round of looking for others to share its batch.
+    let linger = policy.cadence.attention;
+    pods.send(view.cleaning.pods, linger, (Target::Pods, Intent::DeletePods), now, plan);
+    volumes.send(view.cleaning.volumes, linger, (Target::Volumes, Intent::DeleteVolumes), now, plan);
 }
 
 /// How long the pods of a finished workflow must stay.
@@ -68,7 +67,7 @@ impl Batch {
         self.ready.push((job, objects, from));
     }
 
-    fn send(self, busy: bool, target: Target, intent: fn(Vec<JobId>) -> Intent, now: Now, plan: &mut Plan) {
+    fn send(self, busy: bool, linger: Duration, act: (Target, fn(Vec<JobId>) -> Intent), now: Now, plan: &mut Plan) {
         let (due, later): (Vec<_>, Vec<_>) = self.ready.into_iter().partition(|(_, _, from)| *from <= now.mono);
         if let Some(at) = later.iter().map(|(_, _, from)| *from).min() {
             plan.wake_at(at);
@@ -79,8 +78,8 @@ impl Batch {
         if busy {
             return;
         }
-        if total < BATCH && now.mono < oldest + LINGER {
-            plan.wake_at(oldest + LINGER);
+        if total < BATCH && now.mono < oldest + linger {
+            plan.wake_at(oldest + linger);
             return;
         }
         let mut room = BATCH;
@@ -93,6 +92,7 @@ impl Batch {
             room = room.saturating_sub(objects);
             jobs.push(job);
         }
+        let (target, intent) = act;
         plan.actions.push(Action { target, intent: intent(jobs) });
     }
 }

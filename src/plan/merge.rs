@@ -150,6 +150,7 @@ impl View {
             (Progress::Waiting(waiting), _) => Some((waiting.cause, now.mono)),
             _ => None,
         };
+        track.deleting = pod.deleting.then(|| track.deleting.unwrap_or(now.mono));
         track.seen = Some(pod);
         track.missing = false;
         track.gone = false;

@@ -78,7 +78,7 @@ pub struct Tracked {
     /// Its record, read from there.
     pub record: RecordSeen,
     /// Its document, if it was fetched.
-    pub document: Option<Result<Arc<Document>, Vec<Fault>>>,
+    pub document: Option<DocumentSeen>,
     /// Its pods, by name.
     pub pods: BTreeMap<String, PodTrack>,
     /// Whether its volume is there.
@@ -94,6 +94,9 @@ pub struct Tracked {
     /// When it was first seen at its end: monotonic.
     pub done_since: Option<Duration>,
 }
+
+/// A document, or all that is wrong with it.
+pub type DocumentSeen = Result<Arc<Document>, Vec<Fault>>;
 
 /// A record as far as it could be read.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,6 +124,8 @@ pub struct PodTrack {
     pub since: Duration,
     /// The obstacle it waits for, and since when: monotonic.
     pub waiting: Option<(WaitingCause, Duration)>,
+    /// Since when it is seen being deleted without being gone: monotonic.
+    pub deleting: Option<Duration>,
     /// Why it was asked to end, if it was.
     pub ending: Option<Ending>,
     /// A list did not show it: to be confirmed by reading it.
@@ -273,10 +278,14 @@ impl Tracked {
         }
     }
 
+    /// Whether its label says so.
+    pub fn is_labelled(&self, state: State) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.state == Some(state))
+    }
+
     /// Whether a person asked for its end.
     pub fn stop_requested(&self) -> bool {
-        let by_label = self.seen.as_ref().is_some_and(|seen| seen.state == Some(State::Stopping));
-        by_label || matches!(&self.record, RecordSeen::Some(record) if record.stopreq == 1)
+        self.is_labelled(State::Stopping) || matches!(&self.record, RecordSeen::Some(record) if record.stopreq == 1)
     }
 
     /// The pod that `record` intends, if anything is known of it.

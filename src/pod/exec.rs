@@ -3,7 +3,7 @@
 //! ```text
 //!   start ──► running ──ends by itself──► sweep ──► report, exit with its status
 //!               │                           ▲
-//!               ├─ SIGTERM, or time is up ──► SIGTERM to its group ──► ends, or SIGKILL after the grace period
+//!               ├─ SIGTERM, or time is up ──► SIGTERM to its group ──► all end, or SIGKILL after the grace period
 //!               └─ cannot be started: 127 (not found) or 126, with the reason in the report
 //! ```
 //!
@@ -17,19 +17,23 @@ mod entrypoint;
 mod family;
 mod leftovers;
 mod quoting;
+mod start;
 mod supervise;
 mod tee;
 mod usage;
 
-pub use family::kill_tree;
+pub use family::{adopt_orphans, kill_orphans, kill_tree};
+pub use leftovers::clear;
 
 use crate::{
-    pod::{layout::Layout, termination},
+    pod::{layout::Layout, parent::Parent, termination},
     workflow::report::{ExecReport, clip},
 };
 use std::{
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::mpsc,
+    thread,
     time::Duration,
 };
 
@@ -61,6 +65,8 @@ pub struct ExecOptions {
     pub attempt: u32,
     /// A folder to show the algorithm as `/data`, where the system allows it.
     pub as_data: Option<PathBuf>,
+    /// Whom not to outlive: at its end the algorithm is killed without grace, since nobody waits for it any more.
+    pub parent: Parent,
 }
 
 /// Runs the algorithm to its end and returns the exit status this process is to end with: the algorithm's own,
@@ -114,12 +120,13 @@ fn absolute_paths(options: &ExecOptions) -> io::Result<(Layout, PathBuf)> {
 /// The log's name in `logs`, which clients know.
 pub const ALGORITHM_LOG: &str = "algorithm.log";
 
-/// Tells of something on standard error, if that is still there.
+/// Tells of something on standard error, if that is still there and somebody reads it.
 fn complain(line: &str) {
-    let _ = writeln!(io::stderr(), "operator-engine exec: {line}");
-}
-
-/// Whether the image has a shell.
-fn has_shell() -> bool {
-    Path::new(entrypoint::SHELL).exists()
+    let line = format!("operator-engine exec: {line}\n");
+    let (done, told) = mpsc::channel();
+    thread::spawn(move || {
+        let _ = io::stderr().write_all(line.as_bytes());
+        let _ = done.send(());
+    });
+    let _ = told.recv_timeout(Duration::from_secs(1));
 }

@@ -87,7 +87,9 @@ impl Faulty {
         match (self.script)(Call { index, method, object }) {
             Fault::None => deed.await,
             Fault::Conflict if compares => Err(Failure::Conflict),
-            Fault::NotSent | Fault::Conflict => Err(Failure::NotDone { error: "injected: not sent".to_owned(), after: None }),
+            Fault::NotSent | Fault::Conflict => {
+                Err(Failure::NotDone { error: "injected: not sent".to_owned(), after: None })
+            }
             Fault::AnswerLost => {
                 deed.await?;
                 Err(Failure::Unknown { error: "injected: the answer was lost".to_owned() })

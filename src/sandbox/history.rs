@@ -50,6 +50,11 @@ pub enum Event {
         /// Its exit code.
         exit_code: Option<i32>,
     },
+    /// A pod's node does not answer any more: whether it still runs cannot be known.
+    PodLost {
+        /// The pod.
+        pod: Uid,
+    },
     /// A pod's object was deleted.
     PodDeleted {
         /// The pod.
@@ -125,7 +130,7 @@ impl<'a> Judge<'a> {
                 self.records.remove(workflow);
             }
             Event::PodCreated { workflow, pod, stage, attempt } => self.created(at, workflow, pod, *stage, *attempt),
-            Event::PodEnded { pod, .. } | Event::PodDeleted { pod } => {
+            Event::PodEnded { pod, .. } | Event::PodDeleted { pod } | Event::PodLost { pod } => {
                 self.live.remove(pod);
             }
             Event::Stored { manifest, sha256 } => {
@@ -143,7 +148,8 @@ impl<'a> Judge<'a> {
             let same = before.phase == record.phase && before.attempt == record.attempt;
             let again = before.phase == record.phase && before.attempt + 1 == record.attempt;
             let forward = before.phase < record.phase && record.attempt == 0;
-            if before.phase == Phase::Done || !(same || again || forward) {
+            let changed = before != record;
+            if (before.phase == Phase::Done && changed) || !(same || again || forward) {
                 let (from, to) = (before.phase.as_str(), record.phase.as_str());
                 self.breaks(at, "in order", format!("{workflow}: {from}/{} → {to}/{}", before.attempt, record.attempt));
             }
@@ -167,7 +173,11 @@ impl<'a> Judge<'a> {
         }
         match self.records.get(workflow) {
             Some(record) if record.phase == Phase::Done => {
-                self.breaks(at, "terminal is final", format!("{workflow} got a pod for {stage}/{attempt} after its end"));
+                self.breaks(
+                    at,
+                    "terminal is final",
+                    format!("{workflow} got a pod for {stage}/{attempt} after its end"),
+                );
             }
             Some(record) if record.phase == Phase::from(stage) && record.attempt == attempt => {}
             _ => self.breaks(at, "intent first", format!("{workflow}: nothing intends {stage}/{attempt}")),

@@ -3,6 +3,11 @@
 //! A pod gets a folder tree laid out as `/data` is, its workflow's ConfigMap as files, and nothing of this process's
 //! environment but a few named variables. There are no containers: the algorithm runs with this machine's programs and
 //! with the rights of whoever started it. This is a way to develop workflows, not a way to run strangers' code.
+//!
+//! No stage outlives this process, however that ends. The kernel ties a child to the *thread* that started it, so these
+//! futures must be run by one that lives as long as the process: by a runtime with a single thread
+//! ([`crate::pod::parent`]). And a wrapper that is killed by its own algorithm leaves orphans, which this process adopts
+//! and ends; so it must have no children but these.
 
 use super::kubelet::{Kubelet, Run, Stop};
 use crate::{
@@ -11,7 +16,10 @@ use crate::{
         end::End,
         seen::{Progress, Waiting, WaitingCause},
     },
-    pod::{exec::kill_tree, layout::Layout},
+    pod::{
+        exec::{adopt_orphans, kill_orphans, kill_tree},
+        layout::Layout,
+    },
     workflow::{JobId, report},
 };
 use async_trait::async_trait;
@@ -20,10 +28,12 @@ use nix::{
     unistd::Pid,
 };
 use std::{
+    collections::BTreeSet,
     fs, io,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::process::{Child, Command};
@@ -32,7 +42,8 @@ use tokio::process::{Child, Command};
 pub struct Processes {
     /// This program: configure, the wrapper and publish are its subcommands.
     pub program: PathBuf,
-    /// Where the trees of all workflows are.
+    /// Where the trees of all workflows are. They stay when their volume is deleted: whoever made this folder knows whether
+    /// something in them is still wanted.
     pub root: PathBuf,
     /// What the configuration adds to the command lines.
     pub settings: Settings,
@@ -40,8 +51,18 @@ pub struct Processes {
     pub local_folder: PathBuf,
     /// The variables that every child gets, such as `PATH`.
     pub environment: Vec<(String, String)>,
-    /// Whether trees stay when their volume is deleted.
-    pub keep: bool,
+    /// The processes that run now.
+    pub alive: Alive,
+}
+
+/// The processes of a [`Processes`] that run now, so that all can be killed in one go.
+#[derive(Debug, Clone, Default)]
+pub struct Alive(Arc<Mutex<BTreeSet<i32>>>);
+
+impl Alive {
+    fn set(&self) -> MutexGuard<'_, BTreeSet<i32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a wrapper gets beyond its child's grace to write its report.
@@ -53,6 +74,13 @@ impl Processes {
         self.root.join(job.as_str())
     }
 
+    /// Kills every pod at once, with all it started: for whoever is about to leave and cannot wait.
+    pub fn kill_all(&self) {
+        for pid in self.alive.set().iter() {
+            kill_tree(Pid::from_raw(*pid));
+        }
+    }
+
     fn places(&self, run: &Run<'_>) -> Places {
         let tree = self.tree(&run.spec.job);
         Places {
@@ -60,6 +88,7 @@ impl Processes {
             documents: tree.join("workflow"),
             termination_log: tree.join("pods").join(format!("{}.termination", run.spec.name())),
             local_folder: Some(self.local_folder.clone()),
+            parent: Some(std::process::id()),
         }
     }
 
@@ -78,8 +107,10 @@ impl Processes {
     }
 
     fn spawn(&self, run: &Run<'_>, places: &Places) -> io::Result<Child> {
-        let arguments = arguments(run.spec, &self.settings, places)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "a filter is an image; the local mode has none"))?;
+        adopt_orphans();
+        let arguments = arguments(run.spec, &self.settings, places).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::Unsupported, "a filter is an image; the local mode has none")
+        })?;
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -113,7 +144,7 @@ impl Kubelet for Processes {
             }
         };
         (run.say)(Progress::Running);
-        let mut tree = Tree { child };
+        let mut tree = Tree::new(child, self.alive.clone());
         let mut killed = stop.clone();
         let status = tokio::select! {
             status = tree.child.wait() => status,
@@ -126,9 +157,18 @@ impl Kubelet for Processes {
                 }
             }
         };
+        if status.as_ref().is_ok_and(|status| status.signal().is_some()) {
+            // It had no time to end what it had started.
+            kill_orphans(&self.alive.set());
+        }
         let message = fs::read(&places.termination_log).unwrap_or_default();
         let message = String::from_utf8_lossy(message.get(..report::MAX_LEN.min(message.len())).unwrap_or_default());
-        End { exit_code: status.ok().and_then(exit_code), reason: None, disrupted: false, message: message.into_owned() }
+        End {
+            exit_code: status.ok().and_then(exit_code),
+            reason: None,
+            disrupted: false,
+            message: message.into_owned(),
+        }
     }
 
     fn volume_created(&self, job: &JobId) {
@@ -136,19 +176,6 @@ impl Kubelet for Processes {
             tracing::error!(workflow.id = %job, %error, "the work folder could not be made");
         }
     }
-
-    fn volume_deleted(&self, job: &JobId) {
-        if self.keep {
-            return;
-        }
-        if let Err(error) = fs::remove_dir_all(self.tree(job)).or_else(ignore_missing) {
-            tracing::warn!(workflow.id = %job, %error, "the work folder could not be removed");
-        }
-    }
-}
-
-fn ignore_missing(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// As the kubelet counts: the exit status, or 128 and the signal.
@@ -159,22 +186,31 @@ fn exit_code(status: ExitStatus) -> Option<i32> {
 /// A child with all it started. Dropped, nothing of it goes on running.
 struct Tree {
     child: Child,
+    pid: Option<Pid>,
+    alive: Alive,
 }
 
 impl Tree {
-    fn pid(&self) -> Option<Pid> {
-        self.child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw)
+    fn new(child: Child, alive: Alive) -> Self {
+        let pid = child.id().and_then(|id| i32::try_from(id).ok());
+        alive.set().extend(pid);
+        Self { child, pid: pid.map(Pid::from_raw), alive }
+    }
+
+    /// The child's pid while it is the child's: once it was waited for, the system may give it to another.
+    fn living(&self) -> Option<Pid> {
+        self.child.id().and(self.pid)
     }
 
     fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.pid() {
+        if let Some(pid) = self.living() {
             // It may just have ended.
             let _ = kill(pid, signal);
         }
     }
 
     async fn kill(&mut self) -> io::Result<ExitStatus> {
-        if let Some(pid) = self.pid() {
+        if let Some(pid) = self.living() {
             kill_tree(pid);
         }
         self.child.wait().await
@@ -183,8 +219,11 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        if let Some(pid) = self.pid() {
+        if let Some(pid) = self.living() {
             kill_tree(pid);
+        }
+        if let Some(pid) = self.pid {
+            self.alive.set().remove(&pid.as_raw());
         }
     }
 }

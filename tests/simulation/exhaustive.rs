@@ -58,7 +58,11 @@ async fn two_deaths_at_any_two_calls_lose_nothing() {
         for second in (0..calls - first).step_by(3) {
             let world = happy();
             world.submit("wf-1");
-            let dies_at = |at: usize, fault| move |call: operator_engine::sandbox::faults::Call<'_>| if call.index == at { fault } else { Fault::None };
+            let dies_at = |at: usize, fault| {
+                move |call: operator_engine::sandbox::faults::Call<'_>| {
+                    if call.index == at { fault } else { Fault::None }
+                }
+            };
             let settled = world.live(world.life("engine", "engine-1", dies_at(first, Fault::KilledAfter))).await
                 || world.live(world.life("engine", "engine-2", dies_at(second, Fault::KilledBefore))).await
                 || world.live(world.life("engine-b", "engine-3", |_| Fault::None)).await;

@@ -1,8 +1,6 @@
 //! The rules of the contract, one scenario each, through the whole engine.
 
-use crate::world::{
-    Act, DOCUMENT, SECOND, configure_fault, evicted, exits, happy, publish_fault, scripted,
-};
+use crate::world::{Act, DOCUMENT, SECOND, configure_fault, evicted, exits, happy, publish_fault, scripted};
 use operator_engine::{
     plan::{Verdict, seen::WaitingCause},
     sandbox::{
@@ -28,14 +26,15 @@ fn pods(history: &History) -> Vec<(Stage, u32)> {
     made.collect()
 }
 
-const ALL: [(Stage, u32); 4] =
-    [(Stage::Configure, 0), (Stage::Algorithm, 0), (Stage::Filter, 0), (Stage::Publish, 0)];
+const ALL: [(Stage, u32); 4] = [(Stage::Configure, 0), (Stage::Algorithm, 0), (Stage::Filter, 0), (Stage::Publish, 0)];
 
 /// A script in which one stage does something else at its first attempt, or at every attempt.
 fn but(stage: Stage, every_attempt: bool, act: Act) -> crate::world::World {
-    scripted(move |_, at, attempt| {
-        if at == stage && (every_attempt || attempt == 0) { act.clone() } else { Act::Succeed(SECOND) }
-    })
+    scripted(
+        move |_, at, attempt| {
+            if at == stage && (every_attempt || attempt == 0) { act.clone() } else { Act::Succeed(SECOND) }
+        },
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -305,6 +304,22 @@ async fn a_pod_deleted_by_hand_is_made_again_under_another_name() {
         let record = world.record("wf-1").unwrap();
         assert_eq!((record.outcome, record.failures), (Some(Outcome::Succeeded), 1), "{stage}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_node_ends_the_stage_after_a_bounded_wait_and_the_filter_still_guards() {
+    let world = but(Stage::Algorithm, true, Act::Hang);
+    world.submit("wf-1");
+    let node = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert!(world.sandbox.lose_pod("wf-1-algorithm-0"));
+    };
+    tokio::join!(world.run(), node);
+    let record = world.record("wf-1").unwrap();
+    assert_eq!((record.outcome, record.reason.as_deref()), (Some(Outcome::Failed), Some("NodeLost")));
+    assert_eq!(pods(&world.sandbox.history()), ALL, "no second attempt beside one that may still run");
+    let took = record.times[&Stage::Algorithm].ended.unwrap().as_second() - 1_700_000_000;
+    assert!(took < 20 + 10 + 30 + 600 + 20, "{took}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use operator_engine::{
+    clock::Clock,
     cluster::Cluster,
     plan::{
         Now, Plan, Policy, View,
@@ -17,7 +18,7 @@ use operator_engine::{
         history::Event,
         kubelet::{Kubelet, Run, Stop},
     },
-    supervisor::{Ended, Supervisor, clock::Clock},
+    supervisor::Supervisor,
     workflow::{
         Code, Facts, Outcome, Record, Stage, State,
         digest::Sha256,
@@ -130,8 +131,7 @@ pub(crate) fn happy() -> World {
 }
 
 pub(crate) fn scripted(script: impl Fn(&str, Stage, u32) -> Act + Send + Sync + 'static) -> World {
-    let kubelet =
-        Arc::new(Scripted { script: Box::new(script), sandbox: OnceLock::new(), stored: Mutex::default() });
+    let kubelet = Arc::new(Scripted { script: Box::new(script), sandbox: OnceLock::new(), stored: Mutex::default() });
     let clock = Arc::new(SimClock(Instant::now()));
     let sandbox = Sandbox::new(kubelet.clone(), clock.clone());
     let _ = kubelet.sandbox.set(sandbox.clone());
@@ -170,6 +170,11 @@ impl World {
         self.sandbox.workflow(name).unwrap().state.unwrap()
     }
 
+    /// Monotonic time.
+    pub(crate) fn clock_now(&self) -> Duration {
+        self.clock.now().mono
+    }
+
     /// Whether every workflow is at its end and nothing of any is left.
     pub(crate) fn settled(&self) -> bool {
         let left = self.sandbox.inventory();
@@ -177,7 +182,12 @@ impl World {
         done && left.pods.is_empty() && left.volumes.is_empty()
     }
 
-    pub(crate) fn life(&self, lease: &str, identity: &str, script: impl Fn(Call<'_>) -> Fault + Send + Sync + 'static) -> Life {
+    pub(crate) fn life(
+        &self,
+        lease: &str,
+        identity: &str,
+        script: impl Fn(Call<'_>) -> Fault + Send + Sync + 'static,
+    ) -> Life {
         let me = Holder { lease: lease.to_owned(), identity: identity.to_owned() };
         Life { me, cluster: Arc::new(Faulty::new(Arc::new(self.sandbox.clone()), script)) }
     }
@@ -244,7 +254,8 @@ pub(crate) fn evicted() -> End {
 }
 
 pub(crate) fn configure_fault(code: Code) -> End {
-    let fault = ConfigureFault { code, reason: "NotFound".to_owned(), message: "404 for https://x.example/a".to_owned() };
+    let fault =
+        ConfigureFault { code, reason: "NotFound".to_owned(), message: "404 for https://x.example/a".to_owned() };
     let message = render(&ConfigureReport { fault: Some(fault), files: 0, bytes: 0 });
     End { exit_code: Some(1), reason: Some("Error".to_owned()), disrupted: false, message }
 }

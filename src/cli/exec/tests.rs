@@ -25,6 +25,7 @@ struct CommandLine {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how a test tells its own child process what to run")]
 fn the_wrapper_itself() {
     let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
     let arguments: Vec<String> = serde_json::from_str(&arguments).unwrap();
@@ -229,6 +230,20 @@ fn the_whole_group_is_asked_to_stop() {
     send(&child, Signal::SIGTERM);
     bench.done(child);
     assert_eq!(fs::read_to_string(bench.path().join("outputs/said")).unwrap(), "inner\n");
+}
+
+#[test]
+fn what_a_shell_started_has_the_grace_period_although_the_shell_has_gone() {
+    let bench = Bench::new();
+    let entrypoint =
+        "(trap 'sleep 0.3; touch $OUTPUTS/saved; exit' TERM; touch $OUTPUTS/ready; while :; do sleep 0.02; done); true";
+    let child = bench.command(&["--grace", "30"], entrypoint).spawn().unwrap();
+    bench.wait_for("ready");
+    send(&child, Signal::SIGTERM);
+    let done = bench.done(child);
+    assert_eq!((done.status.code(), done.report.signal), (Some(143), Some(15)));
+    assert!(bench.path().join("outputs/saved").exists());
+    assert!(done.report.wall_ms < 20_000, "it does not wait any longer than needed");
 }
 
 #[test]

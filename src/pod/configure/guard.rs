@@ -60,7 +60,7 @@ impl Lookup for SystemLookup {
 /// An address this engine does not fetch from. It names the kind of address, not the address: what a cluster's
 /// resolver answers is nobody's business outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("its host is {0}, which is not fetched from unless the admin lists the network in allowNetworks")]
+#[error("its host is {0}, which is not fetched from unless the admin lists the network in fetch.allow_networks")]
 pub(super) struct Refused(pub(super) &'static str);
 
 impl Guard {
@@ -150,6 +150,12 @@ mod tests {
         let guard = guard(&["0.0.0.0/0"], &["1.2.3.0/24"]);
         assert!(passes(&guard, "127.0.0.1"));
         assert!(!passes(&guard, "1.2.3.4") && !passes(&guard, "::ffff:1.2.3.4"));
+    }
+
+    #[test]
+    fn a_denied_network_is_denied_in_whichever_family_the_admin_wrote_it() {
+        let guard = guard(&["0.0.0.0/0"], &["::ffff:1.2.3.0/120"]);
+        assert!(!passes(&guard, "1.2.3.4") && !passes(&guard, "::ffff:1.2.3.4") && passes(&guard, "1.2.4.4"));
     }
 
     #[test]

@@ -10,6 +10,9 @@ use std::{
 };
 
 /// A network: `10.0.0.0/8`, `fc00::/7`; a single address is a network of one.
+///
+/// A network of IPv4 addresses that are dressed as IPv6 ones (`::ffff:10.0.0.0/104`) is the IPv4 network: connections are
+/// made to the plain address, and a rule that says the same thing in other words must not miss it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Network {
@@ -32,6 +35,14 @@ impl Network {
         Self { addr: IpAddr::V6(Ipv6Addr::from_segments(segments)), prefix }
     }
 
+    /// The same network in the family that its addresses are connected to by.
+    fn undressed(self) -> Self {
+        match (self.addr.to_canonical(), self.prefix.checked_sub(96)) {
+            (addr @ IpAddr::V4(_), Some(prefix)) if self.addr.is_ipv6() => Self { addr, prefix },
+            _ => self,
+        }
+    }
+
     /// The leading `prefix` bits. A shift by all bits is what `/0` asks for: nothing remains.
     fn part_of_network(&self, addr: IpAddr) -> u128 {
         let (bits, width) = bits_and_width(addr);
@@ -46,18 +57,31 @@ fn bits_and_width(addr: IpAddr) -> (u128, u32) {
     }
 }
 
+/// An address of the family of `addr`.
+fn with_bits(addr: IpAddr, bits: u128) -> IpAddr {
+    match addr {
+        // The upper bits of an IPv4 address are 0 here.
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(u32::MAX))),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(bits)),
+    }
+}
+
 /// Why a text is no network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidNetwork {
     /// Not an address, or not a prefix length that its family has.
-    #[error("a network is an address and a prefix length, as in 10.0.0.0/8 or fd00::/8")]
+    #[error("not a network: write \"10.1.2.0/24\" or \"fd00::/8\"")]
     Syntax,
     /// Bits below the prefix are set: either the address or the length is a mistake, and guessing which would open
     /// more or less than was meant.
-    #[error("the address has bits set beyond its prefix length of {prefix}: write the network's first address")]
+    #[error(
+        "its address has bits beyond the prefix: write \"{network}\" for the network, or \"{addr}\" for the one address"
+    )]
     HostBits {
-        /// The length given.
-        prefix: u32,
+        /// The network that the prefix names.
+        network: Network,
+        /// The address given.
+        addr: IpAddr,
     },
 }
 
@@ -82,9 +106,9 @@ impl FromStr for Network {
         if prefix > width {
             return Err(InvalidNetwork::Syntax);
         }
-        let network = Self { addr, prefix };
-        let first = network.part_of_network(addr).checked_shl(width - prefix).unwrap_or(0);
-        if first == bits { Ok(network) } else { Err(InvalidNetwork::HostBits { prefix }) }
+        let first = Self { addr, prefix }.part_of_network(addr).checked_shl(width - prefix).unwrap_or(0);
+        let network = Self { addr: with_bits(addr, first), prefix }.undressed();
+        if first == bits { Ok(network) } else { Err(InvalidNetwork::HostBits { network, addr }) }
     }
 }
 
@@ -132,11 +156,50 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for text in ["", "/", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/+8", "::/129", "ten", "10.0.0/8"] {
+        for text in [
+            "",
+            "/",
+            "/8",
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "10.0.0.0/-1",
+            "10.0.0.0/+8",
+            "10.0.0/8",
+            "10.0.0.0/8/8",
+            "::/129",
+            "cluster.local",
+        ] {
             assert_eq!(text.parse::<Network>(), Err(InvalidNetwork::Syntax), "{text}");
         }
-        assert_eq!("10.0.0.1/8".parse::<Network>(), Err(InvalidNetwork::HostBits { prefix: 8 }));
-        assert_eq!("::1/0".parse::<Network>(), Err(InvalidNetwork::HostBits { prefix: 0 }));
+    }
+
+    #[test]
+    fn what_may_be_meant_by_bits_beyond_the_prefix_is_told() {
+        for (text, network, addr) in [
+            ("10.1.2.3/8", "10.0.0.0/8", "10.1.2.3"),
+            ("10.1.2.3/0", "0.0.0.0/0", "10.1.2.3"),
+            ("fd00::1/8", "fd00::/8", "fd00::1"),
+            ("::1/0", "::/0", "::1"),
+            ("::ffff:10.1.2.3/104", "10.0.0.0/8", "::ffff:10.1.2.3"),
+        ] {
+            let (network, addr) = (network.parse().unwrap(), addr.parse().unwrap());
+            assert_eq!(text.parse::<Network>(), Err(InvalidNetwork::HostBits { network, addr }), "{text}");
+        }
+        let message = "10.1.2.3/8".parse::<Network>().unwrap_err().to_string();
+        assert!(message.contains("\"10.0.0.0/8\"") && message.contains("\"10.1.2.3\""), "{message}");
+    }
+
+    #[test]
+    fn a_network_of_ipv4_addresses_dressed_as_ipv6_is_the_ipv4_network() {
+        for (dressed, plain) in [
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:a00:0/104", "10.0.0.0/8"),
+            ("::ffff:10.0.0.1", "10.0.0.1/32"),
+            ("::ffff:0.0.0.0/96", "0.0.0.0/0"),
+        ] {
+            assert_eq!(dressed.parse::<Network>().unwrap().to_string(), plain);
+        }
+        assert_eq!("::/80".parse::<Network>().unwrap().to_string(), "::/80", "wider: it is an IPv6 network");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Removing what an attempt that the platform killed left half done.
+//! Removing what an algorithm left: before another attempt, and with the work folder of a local run.
 
 use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -7,7 +7,7 @@ use std::{fs, io, os::unix::fs::PermissionsExt as _, path::Path};
 /// # Errors
 ///
 /// Something cannot be removed even with its folder made writable. A missing folder is none.
-pub(super) fn clear(folder: &Path) -> io::Result<()> {
+pub fn clear(folder: &Path) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,

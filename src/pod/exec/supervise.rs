@@ -1,10 +1,10 @@
 //! From the start of the algorithm to the end of its last process.
 
 use super::{
-    CANNOT_START, ExecOptions, MAX_ERROR_LEN, NOT_FOUND,
+    CANNOT_START, ExecOptions, MAX_ERROR_LEN,
     capped_log::{CappedLog, Summary},
-    entrypoint::{self, Invocation},
-    family, has_shell, leftovers,
+    family, leftovers,
+    start::{self, CannotStart},
     tee::Tee,
     usage,
 };
@@ -13,26 +13,20 @@ use crate::{
     workflow::report::{ExecReport, clip},
 };
 use nix::{
-    errno::Errno,
-    fcntl::OFlag,
     sys::{signal::Signal, wait::WaitStatus},
     unistd::Pid,
 };
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, PipeWriter, Write},
-    os::{
-        fd::OwnedFd,
-        unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
-    },
+    fs,
+    io::{self, Write},
+    os::fd::OwnedFd,
     path::Path,
-    process::{Command, Stdio},
     time::Duration,
 };
 use tokio::{
     net::unix::pipe,
     signal::unix::{Signal as Stream, SignalKind, signal},
-    time::{Instant, interval, sleep_until},
+    time::{Instant, interval, sleep_until, timeout_at},
 };
 
 /// Runs the algorithm; see [`super::run`]. `note` is a line for the head of its log.
@@ -46,7 +40,7 @@ pub(super) async fn supervise(
     let mut report = ExecReport::default();
     family::adopt_orphans();
     let status = match Running::start(options, layout, log, note).await {
-        Ok(running) => running.to_its_end(options, &mut report).await,
+        Ok(running) => running.wait_for_its_end(options, &mut report).await,
         Err(CannotStart { status, message }) => {
             report.error = Some(clip(&message, MAX_ERROR_LEN));
             status
@@ -55,18 +49,6 @@ pub(super) async fn supervise(
     report.wall_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     (report.cpu_ms, report.peak_memory_bytes) = usage::of_children();
     (report, status)
-}
-
-/// Why there is nothing to supervise.
-struct CannotStart {
-    status: u8,
-    message: String,
-}
-
-impl CannotStart {
-    fn because(what: &str, error: &io::Error) -> Self {
-        Self { status: CANNOT_START, message: format!("{what}: {error}") }
-    }
 }
 
 /// The algorithm, started or not; in either case its log is open.
@@ -86,6 +68,9 @@ impl Running {
     ) -> Result<Self, CannotStart> {
         // Before anything else, so that no signal is missed.
         let signals = Signals::listen().map_err(|error| CannotStart::because("signals cannot be received", &error))?;
+        if !options.parent.watch() {
+            return Err(CannotStart { status: CANNOT_START, message: "the engine that started it is gone".to_owned() });
+        }
         for folder in [layout.outputs(), layout.logs()] {
             if options.attempt > 0 {
                 leftovers::clear(&folder).map_err(|error| {
@@ -102,7 +87,7 @@ impl Running {
         let mut say = |line: &str| {
             let _ = writeln!(writer, "[operator-engine: {line}]");
         };
-        let file: Box<dyn Write + Send> = match open_log(log) {
+        let file: Box<dyn Write + Send> = match start::open_log(log) {
             Ok(file) => Box::new(file),
             Err(error) => {
                 say(&format!("{} cannot be written: {error}", log.display()));
@@ -112,7 +97,7 @@ impl Running {
         if let Some(note) = note {
             say(&note);
         }
-        let child = start_child(&options.entrypoint, layout, &writer);
+        let child = start::algorithm(&options.entrypoint, layout, &writer);
         if let Err(CannotStart { message, .. }) = &child {
             let _ = writeln!(writer, "[operator-engine: {}]", clip(message, MAX_ERROR_LEN));
         }
@@ -122,7 +107,7 @@ impl Running {
         Ok(Self { child, tee, signals, started: Instant::now() })
     }
 
-    async fn to_its_end(mut self, options: &ExecOptions, report: &mut ExecReport) -> u8 {
+    async fn wait_for_its_end(mut self, options: &ExecOptions, report: &mut ExecReport) -> u8 {
         let status = match self.child {
             Ok(child) => wait(child, &mut self.signals, self.started, options, report).await,
             Err(CannotStart { status, message }) => {
@@ -159,9 +144,14 @@ async fn wait(
         tokio::select! {
             _ = signals.child.recv() => {}
             _ = look.tick() => {}
-            () = any(&mut signals.stop), if pressure == Pressure::None => {
-                report.stopped = true;
-                pressure = Pressure::asked(child, options.grace);
+            () = any(&mut signals.stop), if pressure != Pressure::Killed => {
+                if pressure == Pressure::None {
+                    report.stopped = true;
+                    pressure = Pressure::asked(child, options.grace);
+                }
+                if options.parent.is_gone() {
+                    pressure = Pressure::Asked { kill_at: Instant::now() };
+                }
             }
             () = until(deadline), if pressure == Pressure::None => {
                 report.timed_out = true;
@@ -173,17 +163,31 @@ async fn wait(
                 pressure = Pressure::Killed;
             }
         }
-        match family::reap(Some(child)) {
+        let status = match family::reap(Some(child)) {
             Some(WaitStatus::Exited(_, code)) => {
                 report.exit_code = Some(code);
-                return u8::try_from(code).unwrap_or(CANNOT_START);
+                code
             }
             Some(WaitStatus::Signaled(_, signal, _)) => {
                 report.signal = Some(signal as i32);
-                return u8::try_from(128 + signal as i32).unwrap_or(CANNOT_START);
+                128 + signal as i32
             }
-            _ => {}
+            _ => continue,
+        };
+        if let Some(kill_at) = pressure.kill_at() {
+            let _ = timeout_at(kill_at, others(signals)).await;
         }
+        return u8::try_from(status).unwrap_or(CANNOT_START);
+    }
+}
+
+/// Waits until nothing of the algorithm is left. A shell goes at once when it is asked to, while what it started is still
+/// saving its work; so the grace period is that of all together.
+async fn others(signals: &mut Signals) {
+    let mut look = interval(Duration::from_millis(100));
+    while family::any_left() {
+        tokio::select! { _ = signals.child.recv() => {}, _ = look.tick() => {} }
+        family::reap(None);
     }
 }
 
@@ -216,60 +220,6 @@ async fn until(time: Option<Instant>) {
 
 async fn any([a, b, c, d]: &mut [Stream; 4]) {
     tokio::select! { _ = a.recv() => {}, _ = b.recv() => {}, _ = c.recv() => {}, _ = d.recv() => {} }
-}
-
-/// Starts the entrypoint in a process group of its own, with both outputs into `output` and nothing to read.
-fn start_child(entrypoint: &str, layout: &Layout, output: &PipeWriter) -> Result<Pid, CannotStart> {
-    let algorithm = layout.algorithm();
-    let invocation = entrypoint::read(entrypoint, &algorithm, has_shell()).map_err(|unusable| {
-        let status = if unusable == entrypoint::Unusable::Empty { NOT_FOUND } else { CANNOT_START };
-        CannotStart { status, message: unusable.to_string() }
-    })?;
-    let started = match spawn(&invocation, output) {
-        // A script without an interpreter line. The old engine's `sh -c` ran it.
-        Err(error) if error.raw_os_error() == Some(Errno::ENOEXEC as i32) && has_shell() => {
-            spawn(&entrypoint::shell(entrypoint, &algorithm), output)
-        }
-        started => started,
-    };
-    started.map_err(|error| match (&invocation, error.kind()) {
-        (Invocation::Direct { program, .. }, io::ErrorKind::NotFound) => CannotStart {
-            status: NOT_FOUND,
-            message: format!(
-                "the image has no program {program:?} (or none that its first line names); check the entrypoint"
-            ),
-        },
-        (Invocation::Direct { program, .. }, _) => {
-            CannotStart::because(&format!("the program {program:?} cannot be started"), &error)
-        }
-        (Invocation::Shell { .. }, _) => CannotStart::because("the shell cannot be started", &error),
-    })
-}
-
-fn spawn(invocation: &Invocation, output: &PipeWriter) -> io::Result<Pid> {
-    let mut command = match invocation {
-        Invocation::Direct { program, arguments } => {
-            let mut command = Command::new(program);
-            command.args(arguments);
-            command
-        }
-        Invocation::Shell { text } => {
-            let mut command = Command::new(entrypoint::SHELL);
-            command.arg("-c").arg(text);
-            command
-        }
-    };
-    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output.try_clone()?).process_group(0);
-    // The handle is dropped without waiting: `family` reaps every child.
-    let pid = command.spawn()?.id();
-    i32::try_from(pid).map(Pid::from_raw).map_err(io::Error::other)
-}
-
-/// The log starts empty. It is appended to, since the algorithm may write there as well; a link or a FIFO in its place
-/// is not followed or waited for.
-fn open_log(path: &Path) -> io::Result<File> {
-    let flags = OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    OpenOptions::new().write(true).create(true).truncate(true).custom_flags(flags.bits()).open(path)
 }
 
 /// The signals that matter.

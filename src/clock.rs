@@ -1,4 +1,6 @@
-//! The only place that reads clocks for plans.
+//! The time, both ways: the only place that reads clocks for plans.
+//!
+//! Plans take [`Now`] as an argument; what drives them asks a [`Clock`], and a test has one that it sets by hand.
 
 use crate::plan::Now;
 use jiff::Timestamp;

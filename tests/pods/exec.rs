@@ -1,5 +1,5 @@
-//! `operator-engine exec` as users start it: what needs the whole program, because the kernel gives a user namespace to a
-//! process with one thread only, and a test harness has more.
+//! `operator-engine exec` as users start it: a namespace is given to a process with one thread only, and a test harness
+//! has more.
 
 use std::{
     fs,

@@ -1,0 +1,190 @@
+//! `run`: the engine in a cluster, until it is told to stop.
+
+use super::{chain, config_args::ConfigArgs};
+use crate::{
+    clock::{Clock, SystemClock},
+    cluster::{
+        command,
+        kube::{ConnectError, Kube, connect},
+        manifest::Settings,
+    },
+    config::{Config, LogFormat, StorageTarget},
+    exit::Exit,
+    http::{Pages, serve},
+    storage::Target,
+    supervisor::{Ended, Supervisor},
+    telemetry::{self, Form},
+    workflow::{digest::Sha256, record::Holder},
+};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::Arc,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Drive the workflows of a namespace, until told to stop (SIGTERM).
+///
+/// In a pod it uses the pod's service account; elsewhere a kubeconfig. Any number of engines may share a namespace.
+#[derive(Debug, Clone, clap::Args)]
+pub struct RunArgs {
+    /// The kubeconfig to use instead of the pod's service account.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Why the engine ended, other than by request.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error("nothing says where results go: set storage.kind and what it needs")]
+    NoStorage,
+    #[error("the cluster cannot be reached")]
+    Connect(#[from] ConnectError),
+    #[error("the pages cannot be served on {0}; set http.listen to a free address, or to \"\" for none")]
+    Listen(std::net::SocketAddr, #[source] io::Error),
+    #[error("signals cannot be received")]
+    Signals(#[source] io::Error),
+    #[error(transparent)]
+    Ended(#[from] Ended),
+}
+
+impl RunError {
+    fn exit(&self) -> Exit {
+        if matches!(self, Self::NoStorage) { Exit::Configuration } else { Exit::Failure }
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &RunArgs) -> Exit {
+    let complain = |text: &str| {
+        let _ = writeln!(io::stderr(), "error: {text}");
+    };
+    let loaded = match args.config.load() {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            complain(&errors.to_string());
+            return Exit::Configuration;
+        }
+    };
+    let form = match loaded.config.engine.log_format {
+        LogFormat::Auto => Form::Auto,
+        LogFormat::Human => Form::Human,
+        LogFormat::Json => Form::Json,
+    };
+    telemetry::start(form, &loaded.config.engine.log_level);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("the runtime cannot be started: {error}"));
+            return Exit::Failure;
+        }
+    };
+    match runtime.block_on(drive(args, &loaded.config)) {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            tracing::error!("{}", chain(&error));
+            error.exit()
+        }
+    }
+}
+
+async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
+    let settings = settings(config)?;
+    let connection = connect(args.kubeconfig.as_deref(), config.cadence.request_timeout).await?;
+    let namespace = config.engine.jobs_namespace.clone().unwrap_or(connection.namespace);
+    let clock = Arc::new(SystemClock::new());
+    let me = identity(config, &*clock);
+    tracing::info!(
+        namespace,
+        lease = me.lease,
+        identity = me.identity,
+        version = env!("CARGO_PKG_VERSION"),
+        "the engine starts"
+    );
+
+    let pages = Pages::new(clock.clone());
+    let cluster = Arc::new(pages.counted(Kube::new(&connection.client, &namespace, settings)));
+    let stop = CancellationToken::new();
+    if let Some(address) = config.http.listen {
+        let listener =
+            tokio::net::TcpListener::bind(address).await.map_err(|error| RunError::Listen(address, error))?;
+        tokio::spawn(serve(listener, pages.clone(), stop.clone()));
+    }
+    end_on_signal(stop.clone())?;
+    let engine = Supervisor::new(
+        cluster,
+        clock,
+        config.plan_policy(),
+        me,
+        usize::try_from(config.cadence.concurrency).unwrap_or(1),
+    );
+    let ended = engine.run(stop.clone(), &mut |view, plan| pages.turn(view, plan)).await;
+    stop.cancel();
+    tracing::info!("the engine ends");
+    Ok(ended?)
+}
+
+/// The first signal asks for an orderly end, the second one insists.
+fn end_on_signal(stop: CancellationToken) -> Result<(), RunError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop.is_cancelled() {
+                // Nothing is lost by leaving at once: the records say how far everything is.
+                std::process::exit(i32::from(Exit::Interrupted as u8));
+            }
+            tracing::info!("told to stop: nothing new is begun, and the lease is released");
+            stop.cancel();
+        }
+    });
+    Ok(())
+}
+
+/// The Lease's name comes from the configured instance (a pod's UID), the identity is this process's own.
+fn identity(config: &Config, clock: &dyn Clock) -> Holder {
+    let random = Sha256::of(format!("{} {}", clock.now().wall, std::process::id())).to_string();
+    let short: String = random.chars().take(10).collect();
+    let instance = config.engine.instance.clone().unwrap_or_else(|| short.clone());
+    let lease = format!("operator-engine-{instance}");
+    Holder { identity: format!("{lease}-{short}"), lease }
+}
+
+fn settings(config: &Config) -> Result<Settings, RunError> {
+    let Config { limits, images, pods, storage, .. } = config;
+    let StorageTarget::Directory(path) = &storage.target else { return Err(RunError::NoStorage) };
+    let own = |image: &Option<String>| image.clone().unwrap_or_else(|| images.engine.clone());
+    Ok(Settings {
+        commands: command::Settings {
+            fetch: config.fetch.policy(),
+            target: Target::Directory { path: path.clone() },
+            max_log: limits.max_log,
+        },
+        configure_image: own(&images.configure),
+        publish_image: own(&images.publish),
+        pull_policy: images.pull_policy.as_str().to_owned(),
+        pull_secret: images.pull_secret.clone(),
+        service_account: pods.service_account.clone(),
+        node_scope: pods.node_selector_scope.clone(),
+        runtime_class: pods.runtime_class.clone(),
+        tolerations: Vec::new(),
+        storage_class: pods.storage_class.clone(),
+        disk: limits.disk,
+        cpu_millis: limits.cpus.millis(),
+        memory: limits.memory,
+        gpus: limits.gpus,
+        gpu_resource: limits.gpu_resource.clone(),
+        allow_root: pods.allow_root,
+        results_claim: storage.claim.clone(),
+    })
+}

@@ -1,0 +1,295 @@
+//! Kubernetes as a [`Cluster`]: the only place that names `kube`.
+//!
+//! Requests are sent once: the client's own retry is off, because it repeats writes blindly, minutes after the Lease that
+//! justified them may have run out (kube-rs/kube#2082). Reads have a time limit, which the client by default has not. Lists
+//! of workflows fetch metadata only. Absent: watches, cluster-scoped requests, logs, Secrets.
+
+mod classify;
+mod convert;
+mod lists;
+
+use super::{
+    Cluster, Freshness, WorkflowRead, document_text,
+    manifest::{self, MANAGED_BY, Settings, WORKFLOW_LABEL},
+    restricted::{Profile, violations},
+};
+use crate::{
+    plan::{
+        Failure,
+        action::Write,
+        look::Look,
+        pod::PodSpec,
+        seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
+    },
+    workflow::{
+        JobId,
+        record::{STATE_LABEL, STATUS_ANNOTATION},
+    },
+};
+use async_trait::async_trait;
+use classify::{read_failure, write_failure};
+use convert::{document_data, lease_seen, pod_seen, volume_seen, workflow_seen};
+use k8s_openapi::{
+    api::{
+        coordination::v1::{Lease, LeaseSpec},
+        core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
+    },
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{
+    Api, Client, Config,
+    api::{DeleteParams, PartialObjectMeta, Patch, PatchParams, PostParams, Preconditions},
+    client::ClientBuilder,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::json;
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+/// A namespace of a Kubernetes cluster.
+pub struct Kube {
+    workflows: Api<ConfigMap>,
+    pods: Api<Pod>,
+    /// The same, for deletions that answer with what they deleted: metadata is enough.
+    pod_metadata: Api<PartialObjectMeta<Pod>>,
+    volumes: Api<PersistentVolumeClaim>,
+    volume_metadata: Api<PartialObjectMeta<PersistentVolumeClaim>>,
+    leases: Api<Lease>,
+    settings: Settings,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No credentials: not in a pod, and no kubeconfig.
+    #[error("no cluster is configured: run in a pod with a service account, or give a kubeconfig")]
+    NotConfigured(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The credentials cannot be used.
+    #[error("the cluster's address or credentials cannot be used")]
+    Unusable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A connection, and the namespace that goes with its credentials.
+pub struct Connection {
+    /// The client.
+    pub client: Client,
+    /// The service account's namespace, or the kubeconfig context's.
+    pub namespace: String,
+}
+
+/// Connects with a kubeconfig if one is given, else with the pod's service account, else with the user's kubeconfig.
+///
+/// # Errors
+///
+/// See [`ConnectError`]. The cluster itself is not asked anything yet.
+pub async fn connect(kubeconfig: Option<&Path>, request_timeout: Duration) -> Result<Connection, ConnectError> {
+    let not_configured = |error: Box<dyn std::error::Error + Send + Sync>| ConnectError::NotConfigured(error);
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| ConnectError::Unusable(error.into()))?;
+            let options = KubeConfigOptions::default();
+            Config::from_custom_kubeconfig(kubeconfig, &options)
+                .await
+                .map_err(|error| ConnectError::Unusable(error.into()))?
+        }
+        // In a pod a stray KUBECONFIG must not win.
+        None => match Config::incluster() {
+            Ok(config) => config,
+            Err(_) => Config::infer().await.map_err(|error| not_configured(error.into()))?,
+        },
+    };
+    config.connect_timeout = Some(request_timeout / 2);
+    config.read_timeout = Some(request_timeout);
+    // Otherwise the limit counts the idle time of a pooled connection, and a poller meets that daily.
+    config.reset_reader_on_write = true;
+    config.default_retry = false;
+    let agent = concat!("operator-engine/", env!("CARGO_PKG_VERSION"));
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
+    let namespace = config.default_namespace.clone();
+    let client = ClientBuilder::try_from(config).map_err(|error| ConnectError::Unusable(error.into()))?.build();
+    Ok(Connection { client, namespace })
+}
+
+impl Kube {
+    /// The objects of `namespace`, by way of `client`.
+    pub fn new(client: &Client, namespace: &str, settings: Settings) -> Self {
+        Self {
+            workflows: Api::namespaced(client.clone(), namespace),
+            pods: Api::namespaced(client.clone(), namespace),
+            pod_metadata: Api::namespaced(client.clone(), namespace),
+            volumes: Api::namespaced(client.clone(), namespace),
+            volume_metadata: Api::namespaced(client.clone(), namespace),
+            leases: Api::namespaced(client.clone(), namespace),
+            settings,
+        }
+    }
+}
+
+#[async_trait]
+impl Cluster for Kube {
+    async fn list_workflows(&self, look: Look, freshness: Freshness) -> Result<Listed<WorkflowSeen>, Failure> {
+        let parameters = lists::fresh(lists::workflows(look), freshness);
+        let list = self.workflows.list_metadata(&parameters).await.map_err(read_failure)?;
+        let version = convert::list_version(&list.metadata);
+        Ok(Listed { items: list.items.iter().map(|object| workflow_seen(&object.metadata)).collect(), version })
+    }
+
+    async fn read_workflow(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
+        let found = self.workflows.get_metadata_opt(name).await.map_err(read_failure)?;
+        Ok(found.map(|object| workflow_seen(&object.metadata)))
+    }
+
+    async fn read_document(&self, name: &str) -> Result<Option<WorkflowRead>, Failure> {
+        let found = self.workflows.get_opt(name).await.map_err(read_failure)?;
+        Ok(found.map(|object| WorkflowRead {
+            seen: workflow_seen(&object.metadata),
+            document: document_text(&document_data(object)),
+        }))
+    }
+
+    async fn write_workflow(&self, name: &str, write: &Write) -> Result<WorkflowSeen, Failure> {
+        let patch = json!({"metadata": {
+            // The precondition: versions are never used twice, so this names the object's UID as well.
+            "resourceVersion": write.version.0.to_string(),
+            "labels": {STATE_LABEL: write.state.as_str()},
+            "annotations": {STATUS_ANNOTATION: write.record.render()},
+        }});
+        let patched = self.workflows.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+        patched.map(|object| workflow_seen(&object.metadata)).map_err(write_failure)
+    }
+
+    async fn list_pods(&self, look: Look, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
+        let parameters = lists::fresh(lists::pods(look), freshness);
+        let list = self.pods.list(&parameters).await.map_err(read_failure)?;
+        let version = convert::list_version(&list.metadata);
+        Ok(Listed { items: list.items.iter().map(pod_seen).collect(), version })
+    }
+
+    async fn read_pod(&self, name: &str) -> Result<Option<PodSeen>, Failure> {
+        let found = self.pods.get_opt(name).await.map_err(read_failure)?;
+        Ok(found.as_ref().map(pod_seen))
+    }
+
+    async fn create_pod(&self, spec: &PodSpec) -> Result<PodSeen, Failure> {
+        let pod = manifest::pod(spec, &self.settings);
+        let profile = if self.settings.allow_root { Profile::RootAllowed } else { Profile::Restricted };
+        let broken = violations(&pod, profile);
+        if !broken.is_empty() {
+            let message = format!("the pod would break rules of pod security: {}", broken.join("; "));
+            return Err(Failure::Refused { reason: "PodSecurity".to_owned(), message });
+        }
+        match self.pods.create(&PostParams::default(), &pod).await {
+            Ok(made) => Ok(pod_seen(&made)),
+            Err(error) if classify::already_exists(&error) => {
+                let found = self.pods.get_opt(&spec.name()).await.map_err(read_failure)?;
+                found.as_ref().map(pod_seen).ok_or_else(gone_again)
+            }
+            Err(error) => Err(write_failure(error)),
+        }
+    }
+
+    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<(), Failure> {
+        // A deadline in the past: the kubelet ends the pod as it ends one whose time is up, and the object stays, with
+        // exit code and message. Deleting it would take both along, and free its name.
+        let patch = json!({"metadata": {"uid": uid.0}, "spec": {"activeDeadlineSeconds": 1}});
+        let patched = self.pods.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+        let pod = match patched.map_err(write_failure) {
+            // The name is another pod's now.
+            Err(Failure::Conflict | Failure::Refused { .. }) => return Err(Failure::NotFound),
+            other => other?,
+        };
+        let scheduled = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+        if scheduled || convert::has_ended(&pod) {
+            return Ok(());
+        }
+        // No kubelet has it, so nothing would ever end it.
+        let preconditions = Some(Preconditions { uid: Some(uid.0.clone()), resource_version: None });
+        let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
+        self.pods.delete(name, &parameters).await.map(|_| ()).map_err(write_failure)
+    }
+
+    async fn delete_pods(&self, jobs: &[JobId]) -> Result<(), Failure> {
+        let selector = lists::of_jobs(jobs)?;
+        let deleted = self.pod_metadata.delete_collection(&DeleteParams::background(), &selector).await;
+        deleted.map(|_| ()).map_err(write_failure)
+    }
+
+    async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure> {
+        let list = self.volumes.list_metadata(&lists::ours()).await.map_err(read_failure)?;
+        let version = convert::list_version(&list.metadata);
+        Ok(Listed { items: list.items.iter().map(|object| volume_seen(&object.metadata)).collect(), version })
+    }
+
+    async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure> {
+        let claim = manifest::volume(job, owner, &self.settings);
+        match self.volumes.create(&PostParams::default(), &claim).await {
+            Ok(made) => Ok(volume_seen(&made.metadata)),
+            Err(error) if classify::already_exists(&error) => {
+                let name = claim.metadata.name.unwrap_or_default();
+                let found = self.volumes.get_metadata_opt(&name).await.map_err(read_failure)?;
+                found.map(|object| volume_seen(&object.metadata)).ok_or_else(gone_again)
+            }
+            Err(error) => Err(write_failure(error)),
+        }
+    }
+
+    async fn delete_volumes(&self, jobs: &[JobId]) -> Result<(), Failure> {
+        let selector = lists::of_jobs(jobs)?;
+        let deleted = self.volume_metadata.delete_collection(&DeleteParams::background(), &selector).await;
+        deleted.map(|_| ()).map_err(write_failure)
+    }
+
+    async fn list_leases(&self) -> Result<Listed<LeaseSeen>, Failure> {
+        let list = self.leases.list(&lists::ours()).await.map_err(read_failure)?;
+        let version = convert::list_version(&list.metadata);
+        Ok(Listed { items: list.items.iter().map(lease_seen).collect(), version })
+    }
+
+    async fn create_lease(&self, name: &str, holder: &str, duration: Duration) -> Result<LeaseSeen, Failure> {
+        let lease = lease(name, holder, duration, None);
+        match self.leases.create(&PostParams::default(), &lease).await {
+            Ok(made) => Ok(lease_seen(&made)),
+            Err(error) if classify::already_exists(&error) => {
+                let found = self.leases.get_opt(name).await.map_err(read_failure)?;
+                found.as_ref().map(lease_seen).ok_or_else(gone_again)
+            }
+            Err(error) => Err(write_failure(error)),
+        }
+    }
+
+    async fn renew_lease(&self, seen: &LeaseSeen, holder: &str) -> Result<LeaseSeen, Failure> {
+        let renewed = lease(&seen.name, holder, seen.duration, Some(seen));
+        let replaced = self.leases.replace(&seen.name, &PostParams::default(), &renewed).await;
+        replaced.map(|lease| lease_seen(&lease)).map_err(write_failure)
+    }
+
+    async fn delete_lease(&self, seen: &LeaseSeen) -> Result<(), Failure> {
+        let preconditions =
+            Some(Preconditions { uid: Some(seen.uid.0.clone()), resource_version: Some(seen.version.0.to_string()) });
+        let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
+        self.leases.delete(&seen.name, &parameters).await.map(|_| ()).map_err(write_failure)
+    }
+}
+
+/// The name was taken, and is free again when one looks who has it.
+fn gone_again() -> Failure {
+    Failure::NotDone { error: "the name was taken a moment ago".to_owned(), after: None }
+}
+
+fn lease(name: &str, holder: &str, duration: Duration, seen: Option<&LeaseSeen>) -> Lease {
+    Lease {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some(BTreeMap::from([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())])),
+            uid: seen.map(|seen| seen.uid.0.clone()),
+            resource_version: seen.map(|seen| seen.version.0.to_string()),
+            ..Default::default()
+        },
+        spec: Some(LeaseSpec {
+            holder_identity: (!holder.is_empty()).then(|| holder.to_owned()),
+            lease_duration_seconds: Some(i32::try_from(duration.as_secs()).unwrap_or(i32::MAX).max(1)),
+            // For people: no engine compares it with its own clock.
+            renew_time: Some(MicroTime(jiff::Timestamp::now())),
+            ..Default::default()
+        }),
+    }
+}

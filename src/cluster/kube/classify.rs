@@ -1,0 +1,92 @@
+//! Errors, sorted by what can be done about them: by status *and* reason, since one status has several.
+
+use crate::{plan::Failure, workflow::report::clip};
+use kube::{Error, core::Status};
+use std::{io, time::Duration};
+
+/// The longest message that is passed on: the server quotes what it was sent.
+const MAX_MESSAGE: usize = 600;
+
+/// What a failed read means. It changed nothing, so it is simply asked again.
+pub(super) fn read_failure(error: Error) -> Failure {
+    match failure(error, false) {
+        Failure::Unknown { error } => Failure::NotDone { error, after: None },
+        other => other,
+    }
+}
+
+/// What a failed write means.
+pub(super) fn write_failure(error: Error) -> Failure {
+    failure(error, true)
+}
+
+/// Whether the name is taken. (kube's `is_conflict` is about the other 409.)
+pub(super) fn already_exists(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists")
+}
+
+fn failure(error: Error, write: bool) -> Failure {
+    match error {
+        Error::Api(status) => answered(&status, write),
+        // A success whose body was cut or is no JSON: it was done, and we do not know what came of it.
+        Error::SerdeError(_) => Failure::Unknown { error: "the answer cannot be read".to_owned() },
+        other if never_sent(&other) => Failure::NotDone { error: chain(&other), after: None },
+        other => Failure::Unknown { error: chain(&other) },
+    }
+}
+
+/// What an error status of the API server means (kubernetes.io/docs/reference/using-api/api-concepts; the reasons are
+/// `StatusReason` in apimachinery).
+fn answered(status: &Status, write: bool) -> Failure {
+    let message = clip(&status.message, MAX_MESSAGE);
+    let reason = clip(&status.reason, 64);
+    let after =
+        status.details.as_ref().map(|details| u64::from(details.retry_after_seconds)).filter(|after| *after > 0);
+    let not_done = |error: String| Failure::NotDone { error, after: after.map(Duration::from_secs) };
+    match status.code {
+        // Rotated perhaps: the token file is read again every minute.
+        401 => not_done(format!("not authenticated: {message}")),
+        403 if message.contains("exceeded quota") => Failure::Quota { message },
+        // "User \"…\" cannot create resource …" is RBAC; anything else that is forbidden is an admission's decision about
+        // this object.
+        403 if message.contains(" cannot ") && message.contains(" resource ") => Failure::Denied { message },
+        403 => Failure::Refused { reason, message },
+        404 => Failure::NotFound,
+        409 if status.reason == "AlreadyExists" => Failure::Refused { reason, message },
+        409 => Failure::Conflict,
+        // A list's continuation, or a version that was compacted away: ask anew.
+        410 => not_done(message),
+        400 | 405 | 406 | 413 | 415 | 422 => Failure::Refused { reason, message },
+        429 => not_done(format!("the server is busy: {message}")),
+        // A webhook that could not be called, an etcd that did not answer, a proxy without a server: it may have been done.
+        code if write => Failure::Unknown { error: format!("status {code}: {message}") },
+        code => not_done(format!("status {code}: {message}")),
+    }
+}
+
+/// Whether the request cannot have reached the server.
+fn never_sent(error: &Error) -> bool {
+    let sources = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    sources.into_iter().any(|error| {
+        error.downcast_ref::<io::Error>().is_some_and(|error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
+            )
+        })
+    }) || matches!(error, Error::BuildRequest(_) | Error::Auth(_) | Error::HttpError(_))
+}
+
+/// The error with its causes, each said once: kube repeats its source in its own text.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    clip(&text, MAX_MESSAGE)
+}

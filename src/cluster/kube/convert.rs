@@ -1,0 +1,166 @@
+//! Kubernetes' objects as evidence. Whatever an object lacks is simply not seen; nothing here can fail.
+
+use super::{MANAGED_BY, STATE_LABEL, STATUS_ANNOTATION, WORKFLOW_LABEL};
+use crate::{
+    plan::{
+        end::End,
+        seen::{LeaseSeen, PodSeen, Progress, Uid, Version, VolumeSeen, Waiting, WaitingCause, WorkflowSeen},
+    },
+    workflow::State,
+};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{
+        coordination::v1::Lease,
+        core::v1::{ConfigMap, ContainerState, ContainerStateTerminated, Pod, PodStatus},
+    },
+    apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta},
+};
+use std::{collections::BTreeMap, time::Duration};
+
+fn version(text: Option<&String>) -> Version {
+    Version(text.and_then(|text| text.parse().ok()).unwrap_or_default())
+}
+
+pub(super) fn list_version(metadata: &ListMeta) -> Version {
+    version(metadata.resource_version.as_ref())
+}
+
+fn uid(metadata: &ObjectMeta) -> Uid {
+    Uid(metadata.uid.clone().unwrap_or_default())
+}
+
+fn name(metadata: &ObjectMeta) -> String {
+    metadata.name.clone().unwrap_or_default()
+}
+
+fn label<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a String> {
+    metadata.labels.as_ref()?.get(key)
+}
+
+fn owner(metadata: &ObjectMeta) -> Option<Uid> {
+    let owner = metadata.owner_references.iter().flatten().find(|owner| owner.kind == "ConfigMap")?;
+    Some(Uid(owner.uid.clone()))
+}
+
+pub(super) fn workflow_seen(metadata: &ObjectMeta) -> WorkflowSeen {
+    WorkflowSeen {
+        name: name(metadata),
+        uid: uid(metadata),
+        version: version(metadata.resource_version.as_ref()),
+        created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        state: label(metadata, STATE_LABEL).and_then(|value| State::from_label(value)),
+        status: metadata.annotations.as_ref().and_then(|annotations| annotations.get(STATUS_ANNOTATION)).cloned(),
+        deleting: metadata.deletion_timestamp.is_some(),
+    }
+}
+
+pub(super) fn document_data(object: ConfigMap) -> BTreeMap<String, Vec<u8>> {
+    let text = object.data.unwrap_or_default().into_iter().map(|(key, text)| (key, text.into_bytes()));
+    let binary = object.binary_data.unwrap_or_default().into_iter().map(|(key, bytes)| (key, bytes.0));
+    text.chain(binary).collect()
+}
+
+pub(super) fn volume_seen(metadata: &ObjectMeta) -> VolumeSeen {
+    VolumeSeen {
+        workflow: label(metadata, WORKFLOW_LABEL).cloned().unwrap_or_default(),
+        uid: uid(metadata),
+        version: version(metadata.resource_version.as_ref()),
+        owner: owner(metadata),
+    }
+}
+
+pub(super) fn lease_seen(lease: &Lease) -> LeaseSeen {
+    let spec = lease.spec.clone().unwrap_or_default();
+    let duration = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default();
+    LeaseSeen {
+        name: name(&lease.metadata),
+        uid: uid(&lease.metadata),
+        version: version(lease.metadata.resource_version.as_ref()),
+        holder: spec.holder_identity.unwrap_or_default(),
+        duration: Duration::from_secs(duration),
+    }
+}
+
+pub(super) fn pod_seen(pod: &Pod) -> PodSeen {
+    PodSeen {
+        name: name(&pod.metadata),
+        uid: uid(&pod.metadata),
+        version: version(pod.metadata.resource_version.as_ref()),
+        workflow: label(&pod.metadata, WORKFLOW_LABEL).cloned().unwrap_or_default(),
+        // Only what carries our label can be ours, whoever else names the same owner.
+        owner: label(&pod.metadata, MANAGED_BY.0).filter(|value| *value == MANAGED_BY.1).and(owner(&pod.metadata)),
+        deleting: pod.metadata.deletion_timestamp.is_some(),
+        progress: pod.status.as_ref().map_or_else(not_started, progress),
+    }
+}
+
+/// Whether the pod will not run any more.
+pub(super) fn has_ended(pod: &Pod) -> bool {
+    matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
+}
+
+fn not_started() -> Progress {
+    Progress::Waiting(Waiting { cause: WaitingCause::Starting, message: String::new() })
+}
+
+fn progress(status: &PodStatus) -> Progress {
+    match status.phase.as_deref() {
+        Some("Succeeded" | "Failed") => Progress::Ended(end(status)),
+        Some("Running") => Progress::Running,
+        _ => Progress::Waiting(waiting(status)),
+    }
+}
+
+fn container_state(status: &PodStatus) -> Option<&ContainerState> {
+    status.container_statuses.as_ref()?.first()?.state.as_ref()
+}
+
+fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a k8s_openapi::api::core::v1::PodCondition> {
+    status.conditions.iter().flatten().find(|condition| condition.type_ == kind)
+}
+
+fn end(status: &PodStatus) -> End {
+    let terminated = container_state(status).and_then(|state| state.terminated.as_ref());
+    let of_container = |pick: fn(&ContainerStateTerminated) -> Option<String>| terminated.and_then(pick);
+    let reason = status.reason.clone().or_else(|| of_container(|terminated| terminated.reason.clone()));
+    let message = of_container(|terminated| terminated.message.clone());
+    // A deadline says nothing worth reading and leaves the stage's report; an eviction says what was short.
+    let message = match status.reason.as_deref() {
+        None | Some("DeadlineExceeded") => message.or_else(|| status.message.clone()),
+        Some(_) => status.message.clone().or(message),
+    };
+    End {
+        exit_code: terminated.map(|terminated| terminated.exit_code),
+        reason,
+        disrupted: condition(status, "DisruptionTarget").is_some_and(|condition| condition.status == "True"),
+        message: message.unwrap_or_default(),
+    }
+}
+
+fn waiting(status: &PodStatus) -> Waiting {
+    if let Some(scheduled) = condition(status, "PodScheduled").filter(|condition| condition.status == "False") {
+        let message = scheduled.message.clone().unwrap_or_default();
+        // The scheduler waits for volumes too, and says so in words only.
+        let volume = message.contains("persistentvolumeclaim") || message.contains("PersistentVolume");
+        let volume = volume || message.contains("persistent volumes to bind");
+        let cause = if volume { WaitingCause::Volume } else { WaitingCause::Unschedulable };
+        return Waiting { cause, message };
+    }
+    let Some(waiting) = container_state(status).and_then(|state| state.waiting.as_ref()) else {
+        return Waiting { cause: WaitingCause::Starting, message: String::new() };
+    };
+    let reason = waiting.reason.as_deref().unwrap_or_default();
+    let cause = match reason {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "ImageInspectError"
+        | "RegistryUnavailable"
+        | "SignatureValidationFailed" => WaitingCause::Image,
+        _ => WaitingCause::Starting,
+    };
+    let message = waiting.message.as_deref().map(|message| format!("{reason}: {message}"));
+    Waiting { cause, message: message.unwrap_or_else(|| reason.to_owned()) }
+}

@@ -1,0 +1,320 @@
+//! What is wanted, as exact Kubernetes objects. Pure: the same wish gives the same bytes.
+//!
+//! Every pod passes Pod Security *restricted* ([`super::restricted`] checks it before it is sent): no root, no privilege to
+//! gain, no capability, the runtime's seccomp profile. None gets a service-account token. Each sees the parts of the
+//! workflow's one volume that its stage is for, by `subPath` mounts; the folders behind them are made by the configure
+//! stage, and no other pod mounts their parent writable, so none can be swapped for a link (CVE-2021-25741).
+
+use super::command::{self, Places};
+use crate::{
+    plan::{
+        pod::{PodSpec, Task},
+        seen::{Uid, volume_name},
+    },
+    pod::layout::Layout,
+    storage::Target,
+    workflow::{JobId, Stage},
+};
+use k8s_openapi::{
+    api::core::v1::{
+        Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, LocalObjectReference,
+        PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext,
+        PodSpec as Spec, ResourceRequirements, SeccompProfile, SecurityContext, Toleration, Volume, VolumeMount,
+        VolumeResourceRequirements,
+    },
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{ObjectMeta, OwnerReference},
+    },
+};
+use std::{collections::BTreeMap, time::Duration};
+
+/// The label that every object of ours carries, so that a list finds them all and nothing else.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "operator-engine");
+/// The label with the job id; log viewers and network policies of the old engine select by it.
+pub const WORKFLOW_LABEL: &str = "workflow";
+/// The label with the stage; likewise.
+pub const COMPONENT_LABEL: &str = "component";
+/// The container's name, as in the old engine.
+const CONTAINER: &str = "workflow-executor";
+/// Where our own image has the program.
+const PROGRAM: &str = "/operator-engine";
+/// The user of pods whose image says nothing better: not root, and the owner of nothing.
+const USER: i64 = 65532;
+
+/// What the admin decided about pods.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// What goes onto the command lines.
+    pub commands: command::Settings,
+    /// The image of configure.
+    pub configure_image: String,
+    /// The image of publish.
+    pub publish_image: String,
+    /// `imagePullPolicy`.
+    pub pull_policy: String,
+    /// A Secret for pulling images.
+    pub pull_secret: Option<String>,
+    /// The service account; its token is not mounted.
+    pub service_account: String,
+    /// The value of the node label `scope`.
+    pub node_scope: Option<String>,
+    /// `runtimeClassName`.
+    pub runtime_class: Option<String>,
+    /// Tolerations of all pods.
+    pub tolerations: Vec<Toleration>,
+    /// The volume's storage class; the cluster's default if none.
+    pub storage_class: Option<String>,
+    /// The volume's size in bytes, and the limit of local storage.
+    pub disk: u64,
+    /// CPU of the algorithm, in millicores.
+    pub cpu_millis: u64,
+    /// Memory of the algorithm, in bytes.
+    pub memory: u64,
+    /// GPUs of the algorithm.
+    pub gpus: u32,
+    /// The name of the GPU resource.
+    pub gpu_resource: String,
+    /// Whether algorithm and filter may run as root in their container, for images that insist. Weaker than restricted.
+    pub allow_root: bool,
+    /// The claim that publish finds mounted at the directory of its target.
+    pub results_claim: Option<String>,
+}
+
+/// CPU of the engine's own stages.
+const OWN_CPU_MILLIS: u64 = 500;
+/// Memory of the engine's own stages: they stream, so it does not depend on what they move.
+const OWN_MEMORY: u64 = 256 << 20;
+
+/// The volume of a workflow: one, for all its stages.
+pub fn volume(job: &JobId, owner: &Uid, settings: &Settings) -> PersistentVolumeClaim {
+    let size = BTreeMap::from([("storage".to_owned(), bytes(settings.disk))]);
+    PersistentVolumeClaim {
+        metadata: metadata(volume_name(job), job, owner, None),
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
+            storage_class_name: settings.storage_class.clone(),
+            resources: Some(VolumeResourceRequirements { requests: Some(size), ..Default::default() }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// The pod that `spec` describes.
+pub fn pod(spec: &PodSpec, settings: &Settings) -> Pod {
+    let root = settings.allow_root && matches!(spec.stage, Stage::Algorithm | Stage::Filter);
+    let grace = spec.grace + REPORTING;
+    Pod {
+        metadata: metadata(spec.name(), &spec.job, &spec.owner, Some(spec.stage)),
+        spec: Some(Spec {
+            restart_policy: Some("Never".to_owned()),
+            active_deadline_seconds: Some(seconds(spec.deadline)),
+            termination_grace_period_seconds: Some(seconds(grace)),
+            automount_service_account_token: Some(false),
+            enable_service_links: Some(false),
+            service_account_name: Some(settings.service_account.clone()),
+            image_pull_secrets: settings
+                .pull_secret
+                .as_ref()
+                .map(|name| vec![LocalObjectReference { name: name.clone() }]),
+            node_selector: settings
+                .node_scope
+                .as_ref()
+                .map(|scope| BTreeMap::from([("scope".to_owned(), scope.clone())])),
+            runtime_class_name: settings.runtime_class.clone(),
+            tolerations: (!settings.tolerations.is_empty()).then(|| settings.tolerations.clone()),
+            security_context: Some(PodSecurityContext {
+                run_as_non_root: Some(!root),
+                run_as_user: (!root).then_some(USER),
+                run_as_group: (!root).then_some(USER),
+                // The volume is everybody's in this pod, whatever user its image brings.
+                fs_group: Some(USER),
+                fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+                seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..Default::default() }),
+                ..Default::default()
+            }),
+            containers: vec![container(spec, settings, root)],
+            volumes: Some(volumes(spec, settings)),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// What the wrapper gets beyond the algorithm's grace to write its report.
+const REPORTING: Duration = Duration::from_secs(5);
+
+fn container(spec: &PodSpec, settings: &Settings, root: bool) -> Container {
+    let places = Places {
+        layout: Layout::new(Layout::IN_POD),
+        documents: DOCUMENTS.into(),
+        termination_log: "/dev/termination-log".into(),
+        local_folder: None,
+        parent: None,
+    };
+    let program = match spec.stage {
+        Stage::Algorithm => places.layout.bin().join("operator-engine").to_string_lossy().into_owned(),
+        _ => PROGRAM.to_owned(),
+    };
+    let line = command::arguments(spec, &settings.commands, &places);
+    let own = matches!(spec.stage, Stage::Configure | Stage::Publish);
+    let variables = command::variables(spec, &places.layout);
+    Container {
+        name: CONTAINER.to_owned(),
+        image: Some(image(spec, settings)),
+        image_pull_policy: Some(settings.pull_policy.clone()),
+        // A filter's image knows what to run.
+        command: line.map(|line| std::iter::once(program).chain(line).collect()),
+        env: (!variables.is_empty()).then(|| {
+            let variable = |(name, value): (&str, String)| EnvVar {
+                name: name.to_owned(),
+                value: Some(value),
+                ..Default::default()
+            };
+            variables.into_iter().map(variable).collect()
+        }),
+        resources: Some(resources(spec, settings)),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+            privileged: Some(false),
+            // Algorithm images of the old engine write where they like in their own file system.
+            read_only_root_filesystem: Some(own),
+            run_as_non_root: Some(!root),
+            ..Default::default()
+        }),
+        termination_message_policy: Some("File".to_owned()),
+        volume_mounts: Some(mounts(spec, settings)),
+        ..Default::default()
+    }
+}
+
+fn image(spec: &PodSpec, settings: &Settings) -> String {
+    match &spec.task {
+        Task::Configure { .. } => settings.configure_image.clone(),
+        Task::Publish { .. } => settings.publish_image.clone(),
+        Task::Algorithm { image, .. } | Task::Filter { image, .. } => image.clone(),
+    }
+}
+
+/// Requests are limits: what a job was promised it has, and no more.
+fn resources(spec: &PodSpec, settings: &Settings) -> ResourceRequirements {
+    let (cpu, memory) = match spec.stage {
+        Stage::Configure | Stage::Publish => (OWN_CPU_MILLIS, OWN_MEMORY),
+        Stage::Algorithm | Stage::Filter => (settings.cpu_millis, settings.memory),
+    };
+    let mut amounts = BTreeMap::from([
+        ("cpu".to_owned(), Quantity(format!("{cpu}m"))),
+        ("memory".to_owned(), bytes(memory)),
+        ("ephemeral-storage".to_owned(), bytes(settings.disk)),
+    ]);
+    if spec.stage == Stage::Algorithm && settings.gpus > 0 {
+        amounts.insert(settings.gpu_resource.clone(), Quantity(settings.gpus.to_string()));
+    }
+    ResourceRequirements { limits: Some(amounts.clone()), requests: Some(amounts), claims: None }
+}
+
+/// Where configure finds the workflow's ConfigMap.
+const DOCUMENTS: &str = "/workflow";
+const DATA_VOLUME: &str = "data";
+const DOCUMENTS_VOLUME: &str = "workflow";
+const RESULTS_VOLUME: &str = "results";
+const TMP_VOLUME: &str = "tmp";
+
+fn mounts(spec: &PodSpec, settings: &Settings) -> Vec<VolumeMount> {
+    let whole = |read_only: bool| VolumeMount {
+        name: DATA_VOLUME.to_owned(),
+        mount_path: Layout::IN_POD.to_owned(),
+        read_only: Some(read_only),
+        ..Default::default()
+    };
+    let part = |folder: &str, read_only: bool| VolumeMount {
+        mount_path: format!("{}/{folder}", Layout::IN_POD),
+        sub_path: Some(folder.to_owned()),
+        ..whole(read_only)
+    };
+    let other = |volume: &str, path: &str, read_only: bool| VolumeMount {
+        name: volume.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: Some(read_only),
+        ..Default::default()
+    };
+    let mut mounts = match spec.stage {
+        Stage::Configure => vec![whole(false), other(DOCUMENTS_VOLUME, DOCUMENTS, true)],
+        Stage::Algorithm => vec![
+            part("inputs", true),
+            part("transformations", true),
+            part("ddos", true),
+            part("bin", true),
+            part("outputs", false),
+            part("logs", false),
+        ],
+        Stage::Filter => vec![part("inputs", true), part("outputs", false), part("logs", false)],
+        Stage::Publish => vec![whole(true), part("adminlogs", false)],
+    };
+    if let (Stage::Publish, Some(_), Target::Directory { path }) =
+        (spec.stage, &settings.results_claim, &settings.commands.target)
+    {
+        mounts.push(other(RESULTS_VOLUME, &path.to_string_lossy(), false));
+    }
+    mounts.push(other(TMP_VOLUME, "/tmp", false));
+    mounts
+}
+
+fn volumes(spec: &PodSpec, settings: &Settings) -> Vec<Volume> {
+    let claim = |name: &str, claim_name: String| Volume {
+        name: name.to_owned(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource { claim_name, read_only: None }),
+        ..Default::default()
+    };
+    let mut volumes = vec![claim(DATA_VOLUME, volume_name(&spec.job))];
+    if spec.stage == Stage::Configure {
+        volumes.push(Volume {
+            name: DOCUMENTS_VOLUME.to_owned(),
+            config_map: Some(ConfigMapVolumeSource { name: spec.job.to_string(), ..Default::default() }),
+            ..Default::default()
+        });
+    }
+    if let (Stage::Publish, Some(name)) = (spec.stage, &settings.results_claim) {
+        volumes.push(claim(RESULTS_VOLUME, name.clone()));
+    }
+    let tmp = EmptyDirVolumeSource { size_limit: Some(bytes(settings.disk)), medium: None };
+    volumes.push(Volume { name: TMP_VOLUME.to_owned(), empty_dir: Some(tmp), ..Default::default() });
+    volumes
+}
+
+fn metadata(name: String, job: &JobId, owner: &Uid, stage: Option<Stage>) -> ObjectMeta {
+    let mut labels = BTreeMap::from([
+        (MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()),
+        (WORKFLOW_LABEL.to_owned(), job.to_string()),
+        ("app".to_owned(), job.to_string()),
+    ]);
+    if let Some(stage) = stage {
+        labels.insert(COMPONENT_LABEL.to_owned(), stage.to_string());
+    }
+    ObjectMeta {
+        name: Some(name),
+        labels: Some(labels),
+        owner_references: Some(vec![OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "ConfigMap".to_owned(),
+            name: job.to_string(),
+            uid: owner.0.clone(),
+            // Blocking the owner's deletion would need a right that the engine does not have.
+            block_owner_deletion: None,
+            controller: Some(true),
+        }]),
+        ..Default::default()
+    }
+}
+
+fn bytes(amount: u64) -> Quantity {
+    Quantity(amount.to_string())
+}
+
+/// Whole seconds, rounded up, at least one: Kubernetes takes no fraction, and 0 is no deadline.
+fn seconds(duration: Duration) -> i64 {
+    let whole = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    i64::try_from(whole.max(1)).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,105 @@
+//! A cluster whose requests are counted.
+
+use super::Metrics;
+use crate::{
+    cluster::{Cluster, Freshness, WorkflowRead},
+    plan::{
+        Failure,
+        action::Write,
+        look::Look,
+        pod::PodSpec,
+        seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
+    },
+    workflow::JobId,
+};
+use async_trait::async_trait;
+use std::{sync::Arc, time::Duration};
+
+/// Counts what passes.
+pub struct Counted<C> {
+    inner: C,
+    metrics: Arc<Metrics>,
+}
+
+impl<C> Counted<C> {
+    pub(super) fn new(inner: C, metrics: Arc<Metrics>) -> Self {
+        Self { inner, metrics }
+    }
+
+    async fn count<T>(
+        &self,
+        verb: &'static str,
+        request: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let result = request.await;
+        self.metrics.request(verb, &result);
+        result
+    }
+}
+
+#[async_trait]
+impl<C: Cluster> Cluster for Counted<C> {
+    async fn list_workflows(&self, look: Look, freshness: Freshness) -> Result<Listed<WorkflowSeen>, Failure> {
+        self.count("list-workflows", self.inner.list_workflows(look, freshness)).await
+    }
+
+    async fn read_workflow(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
+        self.count("read-workflow", self.inner.read_workflow(name)).await
+    }
+
+    async fn read_document(&self, name: &str) -> Result<Option<WorkflowRead>, Failure> {
+        self.count("read-document", self.inner.read_document(name)).await
+    }
+
+    async fn write_workflow(&self, name: &str, write: &Write) -> Result<WorkflowSeen, Failure> {
+        self.count("write-workflow", self.inner.write_workflow(name, write)).await
+    }
+
+    async fn list_pods(&self, look: Look, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
+        self.count("list-pods", self.inner.list_pods(look, freshness)).await
+    }
+
+    async fn read_pod(&self, name: &str) -> Result<Option<PodSeen>, Failure> {
+        self.count("read-pod", self.inner.read_pod(name)).await
+    }
+
+    async fn create_pod(&self, spec: &PodSpec) -> Result<PodSeen, Failure> {
+        self.count("create-pod", self.inner.create_pod(spec)).await
+    }
+
+    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<(), Failure> {
+        self.count("end-pod", self.inner.end_pod(name, uid)).await
+    }
+
+    async fn delete_pods(&self, jobs: &[JobId]) -> Result<(), Failure> {
+        self.count("delete-pods", self.inner.delete_pods(jobs)).await
+    }
+
+    async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure> {
+        self.count("list-volumes", self.inner.list_volumes()).await
+    }
+
+    async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure> {
+        self.count("create-volume", self.inner.create_volume(job, owner)).await
+    }
+
+    async fn delete_volumes(&self, jobs: &[JobId]) -> Result<(), Failure> {
+        self.count("delete-volumes", self.inner.delete_volumes(jobs)).await
+    }
+
+    async fn list_leases(&self) -> Result<Listed<LeaseSeen>, Failure> {
+        self.count("list-leases", self.inner.list_leases()).await
+    }
+
+    async fn create_lease(&self, name: &str, holder: &str, duration: Duration) -> Result<LeaseSeen, Failure> {
+        self.count("create-lease", self.inner.create_lease(name, holder, duration)).await
+    }
+
+    async fn renew_lease(&self, lease: &LeaseSeen, holder: &str) -> Result<LeaseSeen, Failure> {
+        self.count("renew-lease", self.inner.renew_lease(lease, holder)).await
+    }
+
+    async fn delete_lease(&self, lease: &LeaseSeen) -> Result<(), Failure> {
+        self.count("delete-lease", self.inner.delete_lease(lease)).await
+    }
+}

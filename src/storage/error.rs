@@ -1,0 +1,215 @@
+//! Errors of a store, by what their receiver can do about them.
+
+use object_store::{Error, path::Path};
+use std::{fmt, io};
+
+/// Why a store did not do what it was asked to.
+///
+/// Messages name the store and the key, never a credential, and of a URL never its query.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// It may go well later: the store is down, slow or full.
+    #[error("{store} could not {what} for now; it is tried again")]
+    Retry {
+        /// The act and its key.
+        what: String,
+        /// The store.
+        store: String,
+        /// What it said.
+        source: Cause,
+    },
+    /// The store does not accept us: an admin has to look at credentials and policies.
+    #[error("{store} does not allow us to {what}; check the storage credentials and their rights")]
+    Denied {
+        /// The act and its key.
+        what: String,
+        /// The store.
+        store: String,
+        /// What it said.
+        source: Cause,
+    },
+    /// The store is not what the settings say, e.g. a bucket that does not exist.
+    #[error("{store} cannot {what}; check the storage settings")]
+    Misconfigured {
+        /// The act and its key.
+        what: String,
+        /// The store.
+        store: String,
+        /// What it said.
+        source: Cause,
+    },
+    /// There is no such object.
+    #[error("{store} has no {key}")]
+    Missing {
+        /// The object's key.
+        key: String,
+        /// The store.
+        store: String,
+    },
+}
+
+impl StorageError {
+    /// Whether the same act may go well later, with nobody doing anything about it.
+    pub fn retry(&self) -> bool {
+        matches!(self, Self::Retry { .. })
+    }
+
+    /// A [`StorageError::Misconfigured`] that we noticed ourselves.
+    pub(super) fn misconfigured(cause: String, store: &str) -> Self {
+        Self::Misconfigured { what: "be used".into(), store: store.into(), source: Cause(cause) }
+    }
+
+    /// A failure of the operating system before there was a store.
+    pub(super) fn of_io(what: &str, store: &str, error: &io::Error) -> Self {
+        let (what, store, source) = (what.to_owned(), store.to_owned(), Cause(error.to_string()));
+        match meaning_of_io(error) {
+            Meaning::Retry => Self::Retry { what, store, source },
+            Meaning::Denied => Self::Denied { what, store, source },
+            Meaning::Misconfigured => Self::Misconfigured { what, store, source },
+        }
+    }
+}
+
+/// What a store said, as text, with the queries of URLs taken out: they can hold signatures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause(String);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Cause {}
+
+/// What was tried; it decides what "not found" means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Write,
+    Read,
+    List,
+    Delete,
+}
+
+impl Action {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Read => "read",
+            Self::List => "list",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+enum Meaning {
+    Retry,
+    Denied,
+    Misconfigured,
+}
+
+pub(super) fn classify(action: Action, key: &Path, store: &str, error: &Error) -> StorageError {
+    let meaning = match error {
+        Error::NotFound { .. } if action == Action::Read => {
+            return StorageError::Missing { key: key.to_string(), store: store.to_owned() };
+        }
+        // Writing needs no object to be there, but a bucket.
+        Error::NotFound { .. }
+        | Error::InvalidPath { .. }
+        | Error::NotSupported { .. }
+        | Error::NotImplemented { .. }
+        | Error::UnknownConfigurationKey { .. } => Meaning::Misconfigured,
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Meaning::Denied,
+        // The local file system says everything else in one kind of error, with the system's own below it.
+        other => io_error_below(other).map_or(Meaning::Retry, meaning_of_io),
+    };
+    let what = format!("{} {key}", action.as_str());
+    // This library's errors repeat their causes, so the outermost tells everything.
+    let (store, source) = (store.to_owned(), Cause(without_queries(&error.to_string())));
+    match meaning {
+        Meaning::Retry => StorageError::Retry { what, store, source },
+        Meaning::Denied => StorageError::Denied { what, store, source },
+        Meaning::Misconfigured => StorageError::Misconfigured { what, store, source },
+    }
+}
+
+fn io_error_below<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+}
+
+fn meaning_of_io(error: &io::Error) -> Meaning {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Meaning::Denied,
+        io::ErrorKind::NotADirectory
+        | io::ErrorKind::IsADirectory
+        | io::ErrorKind::InvalidFilename
+        | io::ErrorKind::InvalidInput => Meaning::Misconfigured,
+        _ => Meaning::Retry,
+    }
+}
+
+/// `text` with the query and the user information of every URL taken out. A query is taken to reach up to the next blank
+/// or quotation mark: rather a word too much than half a signature.
+fn without_queries(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, url) = rest.split_at(at + "://".len());
+        let (authority, path) = url.split_at(url.find(|c: char| c == '/' || ends_path(c)).unwrap_or(url.len()));
+        let (path, query) = path.split_at(path.find(ends_path).unwrap_or(path.len()));
+        let query_len = if query.starts_with('?') { query.find(ends_query).unwrap_or(query.len()) } else { 0 };
+        out.push_str(before);
+        out.push_str(authority.rsplit_once('@').map_or(authority, |(_, host)| host));
+        out.push_str(path);
+        if query_len > 0 {
+            out.push_str("?…");
+        }
+        rest = query.get(query_len..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
+}
+
+fn ends_path(c: char) -> bool {
+    c == '?' || c == ')' || c == '>' || ends_query(c)
+}
+
+fn ends_query(c: char) -> bool {
+    c.is_whitespace() || c == '"' || c == '`'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generic(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+        Error::Generic { store: "S3", source: source.into() }
+    }
+
+    #[test]
+    fn urls_lose_their_secrets_and_nothing_else() {
+        for (text, expected) in [
+            ("no url? none", "no url? none"),
+            ("(https://AK:SK@s3.example/b/k?X-Amz-Signature=abc): 503", "(https://s3.example/b/k?… 503"),
+            ("list http://h/b?prefix=a(b)'c&sig=x", "list http://h/b?…"),
+            ("http://h?q and file:///x?y \"http://u@h\"", "http://h?… and file:///x?… \"http://h\""),
+        ] {
+            assert_eq!(without_queries(text), expected);
+        }
+    }
+
+    #[test]
+    fn errors_say_what_can_be_done() {
+        let key = Path::parse("wf/x").unwrap();
+        let is = |action, error: &Error| classify(action, &key, "s3://b", error);
+        let missing = Error::NotFound { path: "x".into(), source: "NoSuchBucket".into() };
+        assert!(matches!(is(Action::Write, &missing), StorageError::Misconfigured { .. }));
+        assert!(matches!(is(Action::Read, &missing), StorageError::Missing { .. }));
+        assert!(is(Action::Write, &generic("503 slow down")).retry());
+        assert!(is(Action::Write, &generic(io::Error::from(io::ErrorKind::StorageFull))).retry());
+        let denied = generic(io::Error::from(io::ErrorKind::PermissionDenied));
+        assert!(matches!(is(Action::Write, &denied), StorageError::Denied { .. }));
+        let secret = generic("get https://h/x?sig=hunter2 failed");
+        assert!(!format!("{:?}", is(Action::List, &secret)).contains("hunter2"));
+    }
+}

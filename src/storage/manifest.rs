@@ -1,0 +1,149 @@
+//! What a published workflow consists of: `manifest.json`, and the old engine's array beside it.
+//!
+//! Both are functions of the [`Facts`] and of the files; neither knows a clock. So publishing twice writes the same bytes.
+
+use super::{Folder, Storage};
+use crate::workflow::{Facts, digest::Sha256};
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+
+/// The version of the format that is written.
+pub const VERSION: u32 = 1;
+/// The most bytes of a manifest that are read: some 100,000 files.
+pub const MAX_LEN: u64 = 64 * 1024 * 1024;
+/// The content type of both.
+pub const CONTENT_TYPE: &str = "application/json";
+
+/// `manifest.json`. Written last: a workflow without one has no results.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What is known of the workflow; its members stand beside the others.
+    #[serde(flatten)]
+    pub facts: Facts,
+    /// The stored files: outputs, logs, adminlogs, each ordered by name, byte by byte.
+    pub files: Vec<File>,
+    /// What was found and not stored.
+    pub refused: Vec<Refused>,
+}
+
+/// A stored file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct File {
+    /// The object's key in the store.
+    pub key: String,
+    /// The file's path below `/data`, e.g. `outputs/a/b.csv`.
+    pub path: String,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// Bytes.
+    pub size: u64,
+    /// The digest of its bytes.
+    pub sha256: Sha256,
+    /// Guessed from its name.
+    pub content_type: String,
+}
+
+/// Something found and not stored.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Refused {
+    /// Its path below `/data`, with what cannot be shown escaped.
+    pub path: String,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// What a file is, in the words that clients of the old engine know, typing error included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    /// Anything that is none of the others.
+    Output,
+    /// `logs/algorithm.log`.
+    AlgorithmLog,
+    /// `adminlogs/configure.log`.
+    #[serde(rename = "configrationLog")]
+    ConfigurationLog,
+    /// `adminlogs/filter.log`.
+    FilteringLog,
+    /// `adminlogs/publish.log`.
+    PublishLog,
+}
+
+impl Kind {
+    /// The kind of the file at `relative` below `folder`: its exact place decides.
+    pub fn of(folder: Folder, relative: &str) -> Self {
+        match (folder, relative) {
+            (Folder::Logs, "algorithm.log") => Self::AlgorithmLog,
+            (Folder::Adminlogs, "configure.log") => Self::ConfigurationLog,
+            (Folder::Adminlogs, "filter.log") => Self::FilteringLog,
+            (Folder::Adminlogs, "publish.log") => Self::PublishLog,
+            _ => Self::Output,
+        }
+    }
+}
+
+impl Manifest {
+    /// The manifest's bytes.
+    pub fn render(&self) -> Vec<u8> {
+        // Strings, numbers and lists only: this cannot fail.
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Reads a manifest; none if it is not one of this version.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().filter(|manifest: &Self| manifest.version == VERSION)
+    }
+
+    /// The old engine's array for the same files: consumers address results by position in it.
+    pub fn results(&self, storage: &Storage) -> Vec<u8> {
+        let entries: Vec<_> = self
+            .files
+            .iter()
+            .map(|file| Entry {
+                filename: file.path.rsplit('/').next().unwrap_or(&file.path),
+                filesize: file.size,
+                // Keys come out of `Keys::file`, so they are valid.
+                url: Path::parse(&file.key).map(|key| storage.url(&key)).unwrap_or_default(),
+                kind: file.kind,
+            })
+            .collect();
+        serde_json::to_vec(&entries).unwrap_or_default()
+    }
+}
+
+/// An element of the old engine's array; its members in this order.
+#[derive(Serialize)]
+struct Entry<'a> {
+    filename: &'a str,
+    filesize: u64,
+    url: String,
+    #[serde(rename = "type")]
+    kind: Kind,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_go_by_exact_place_and_keep_their_old_spelling() {
+        for (folder, name, kind) in [
+            (Folder::Adminlogs, "configure.log", "\"configrationLog\""),
+            (Folder::Adminlogs, "filter.log", "\"filteringLog\""),
+            (Folder::Adminlogs, "publish.log", "\"publishLog\""),
+            (Folder::Logs, "algorithm.log", "\"algorithmLog\""),
+            (Folder::Outputs, "algorithm.log", "\"output\""),
+            (Folder::Logs, "x/algorithm.log", "\"output\""),
+            (Folder::Logs, "publish.log", "\"output\""),
+        ] {
+            assert_eq!(serde_json::to_string(&Kind::of(folder, name)).unwrap(), kind, "{folder}/{name}");
+        }
+    }
+}

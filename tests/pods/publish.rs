@@ -1,0 +1,138 @@
+//! `operator-engine publish`: killed at any time, and with files larger than its memory.
+
+use operator_engine::{
+    storage::manifest::Manifest,
+    workflow::{
+        digest::Sha256,
+        report::{self, ExecReport, PublishReport},
+    },
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("publish-").tempdir_in("/var/tmp").unwrap();
+        for folder in ["data/outputs", "data/logs", "data/adminlogs"] {
+            fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        Self { dir }
+    }
+
+    fn path(&self, relative: &str) -> PathBuf {
+        self.dir.path().join(relative)
+    }
+
+    /// The arguments of a publish command; `attempt` may be anything that the manifest is to differ by.
+    fn arguments(&self, attempt: &str) -> Vec<String> {
+        let facts = serde_json::json!({
+            "job": "wf-1", "outcome": "succeeded", "reason": null, "message": attempt, "exitCode": 0, "image": "x",
+            "document": Sha256::of("x"), "usage": null, "times": {}, "expiresAt": null, "release": true,
+        });
+        let target = serde_json::json!({ "kind": "directory", "path": self.path("results") });
+        let text = |path: &str| self.path(path).display().to_string();
+        let (data, report) = (text("data"), text("report"));
+        ["publish", "--data", &data, "--termination-log", &report, "--facts"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([facts.to_string(), "--target".to_owned(), target.to_string()])
+            .collect()
+    }
+
+    fn command(&self, attempt: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_operator-engine"));
+        command.args(self.arguments(attempt)).stdout(Stdio::null());
+        command
+    }
+
+    fn report(&self) -> PublishReport {
+        report::parse(&fs::read_to_string(self.path("report")).unwrap()).unwrap()
+    }
+
+    /// The manifest, with all its files checked; none if there is no manifest.
+    fn manifest(&self) -> Option<Manifest> {
+        let results = self.path("results");
+        let manifest = Manifest::parse(&fs::read(results.join("wf-1/manifest.json")).ok()?).unwrap();
+        for file in &manifest.files {
+            let bytes = fs::read(results.join(&file.key)).unwrap_or_else(|_| panic!("{} is missing", file.key));
+            assert_eq!(Sha256::of(bytes), file.sha256, "{}", file.key);
+        }
+        Some(manifest)
+    }
+}
+
+#[test]
+fn killed_at_any_time_the_result_is_whole_or_absent() {
+    let bench = Bench::new();
+    let mut unfinished = 0;
+    for round in 0..40_u64 {
+        // Every round has other contents for the same files, and other files.
+        for n in 0..30 {
+            fs::write(bench.path(&format!("data/outputs/{n}")), format!("{round} {n}")).unwrap();
+        }
+        fs::write(bench.path(&format!("data/outputs/of-round-{round}")), "x").unwrap();
+        let _ = fs::remove_file(bench.path(&format!("data/outputs/of-round-{}", round.wrapping_sub(1))));
+        let round = round.to_string();
+        let mut child = bench.command(&round).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(5 * round.parse::<u64>().unwrap()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let manifest = bench.manifest();
+        // Whatever a manifest says is checked above; it may be this round's or an earlier one's.
+        unfinished += usize::from(manifest.is_none_or(|manifest| manifest.facts.message != Some(round)));
+    }
+    assert!(unfinished > 0, "no kill came in time");
+    assert!(bench.command("last").status().unwrap().success());
+    let manifest = bench.manifest().unwrap();
+    assert_eq!(manifest.files.len(), 32);
+    assert_eq!(bench.report().published.unwrap().files, 32);
+    let left = fs::read_dir(bench.path("results/wf-1/data/outputs")).unwrap().count();
+    assert_eq!(left, 31, "nothing of the killed attempts is left behind");
+}
+
+#[test]
+fn a_file_larger_than_its_memory_goes_through() {
+    let bench = Bench::new();
+    // Sparse: large for its reader, and for the store only.
+    let len = 256 * 1024 * 1024;
+    fs::File::create(bench.path("data/outputs/big")).unwrap().set_len(len).unwrap();
+    // The wrapper for algorithms measures what its child needs.
+    let words = bench.arguments("once").iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+    let status = Command::new(env!("CARGO_BIN_EXE_operator-engine"))
+        .args(["exec", "--data"])
+        .arg(bench.path("wrapper"))
+        .arg("--termination-log")
+        .arg(bench.path("measured"))
+        .args(["--", &format!("{} {words}", env!("CARGO_BIN_EXE_operator-engine"))])
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let measured: ExecReport = report::parse(&fs::read_to_string(bench.path("measured")).unwrap()).unwrap();
+    assert!(measured.peak_memory_bytes < len / 3, "{measured:?}");
+    assert_eq!(bench.report().published.unwrap().files, 2);
+    assert_eq!(fs::metadata(bench.path("results/wf-1/data/outputs/big")).unwrap().len(), len);
+}
+
+#[test]
+fn a_task_that_cannot_be_understood_is_reported() {
+    let bench = Bench::new();
+    let report = bench.path("report");
+    let status = Command::new(env!("CARGO_BIN_EXE_operator-engine"))
+        .args(["publish", "--facts", "{}", "--target", "{}", "--termination-log"])
+        .arg::<&Path>(&report)
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(1));
+    let fault = bench.report().fault.unwrap();
+    assert_eq!((fault.reason.as_str(), fault.retry), ("InvalidTask", false));
+}
