@@ -1,4 +1,4 @@
-"""etcd, kube-apiserver, kube-controller-manager and, when asked, kube-scheduler. No root needed.
+"""etcd, kube-apiserver and kube-controller-manager; for a node, kube-scheduler too. No root needed.
 
 Absent: nodes. Without `node` nothing runs a pod, and the tests play the kubelet by patching `pods/status`.
 """
@@ -48,7 +48,7 @@ class ControlPlane:
         self.port, self.etcd_port, self.etcd_peers = free_ports(address, 3)
         self.url = f"https://{address}:{self.port}"
 
-    def start(self, scheduler=False):
+    def start(self):
         certificates.make(
             self.pki,
             ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"],
@@ -63,13 +63,14 @@ class ControlPlane:
         self._start_api_server()
         self.keeper.wait_for("answer from the API server", 60, lambda: self.call("GET", "/readyz") == b"ok")
         self._start_controllers()
-        if scheduler:
-            self.keeper.start("kube-scheduler", [
-                self.programs["kube-scheduler"], f"--kubeconfig={self.kubeconfig('scheduler')}",
-                "--leader-elect=false", "--secure-port=0", *RATES])
         # Made by the controllers: when it is there, they work.
         self.keeper.wait_for("default ServiceAccount", 60,
                              lambda: self.call("GET", "/api/v1/namespaces/default/serviceaccounts/default"))
+
+    def start_scheduler(self):
+        self.keeper.start("kube-scheduler", [
+            self.programs["kube-scheduler"], f"--kubeconfig={self.kubeconfig('scheduler')}",
+            "--leader-elect=false", "--secure-port=0", *RATES])
 
     def describe(self):
         """What a test needs to know: the contents of env.json."""

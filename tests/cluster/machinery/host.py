@@ -16,7 +16,8 @@ import time
 from .keeper import Failed, write_whole
 
 ADDRESS = "198.18.0.1"
-"""The node's own, out of the range that RFC 2544 reserves for tests; the kubelet refuses 127.0.0.1 and pods must reach it."""
+"""The node's own, out of the range that RFC 2544 reserves for tests of networks. The kubelet refuses 127.0.0.1, and pods
+must reach it."""
 
 BRIDGE = "oe-tests0"
 """The bridge to which pods are plugged; no other program uses this name."""
@@ -54,11 +55,11 @@ class Host:
         if installed.returncode != 0:
             raise Failed(installed.stderr.strip())
         if len(str(self.directory)) > LONGEST:
-            wrong.append(f"the path {self.directory} is longer than {LONGEST} characters, too long for the sockets in it")
+            wrong.append(f"the path {self.directory} has more than {LONGEST} characters, too many for the sockets in it")
         if quiet("ip", "-brief", "address", "show", "to", ADDRESS):
-            wrong.append(f"the address {ADDRESS} is taken: another node cluster runs, or one was not ended by tests/cluster/down")
+            wrong.append(f"the address {ADDRESS} is taken: another node runs, or one was not ended by tests/cluster/down")
         if any((hierarchy / CGROUP).exists() for hierarchy in cgroup_hierarchies()):
-            wrong.append(f"there is a cgroup {CGROUP}: this machine has a kubelet of its own, or one ended without cleaning up")
+            wrong.append(f"there is a cgroup {CGROUP}: this machine has a kubelet of its own, or one left it behind")
         missing = {"cpu", "memory", "pids"} - cgroup_controllers()
         if missing:
             wrong.append(f"no cgroup controller for {', '.join(sorted(missing))}: container limits would not hold")

@@ -124,8 +124,9 @@ def operator_engine(root, given):
         shutil.copytree(given, root, symlinks=True, dirs_exist_ok=True)
     else:
         if not is_static(given):
-            raise Failed(f"{given} is not a static program: in an image that holds nothing else it cannot start; build it with "
-                         "--target x86_64-unknown-linux-musl, or with RUSTFLAGS='-C target-feature=+crt-static' and --target")
+            raise Failed(f"{given} is not a static program and could not start in an image that holds nothing else; build it "
+                         "with --target x86_64-unknown-linux-musl, or with RUSTFLAGS='-C target-feature=+crt-static' "
+                         "and any --target")
         shutil.copy2(given, root / "operator-engine")
         (root / "operator-engine").chmod(0o755)
         if os.path.exists(CERTIFICATES):
