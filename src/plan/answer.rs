@@ -129,8 +129,13 @@ impl View {
             (_, Answer::Workflow(Some(seen))) => self.see_workflow(seen, now),
             (_, Answer::Workflow(None) | Answer::Document(None)) => self.workflow_gone(name),
             (_, Answer::Document(Some((seen, document)))) => {
+                let (uid, version) = (seen.uid.clone(), seen.version);
                 self.see_workflow(seen, now);
-                if let Some(tracked) = self.workflows.get_mut(name) {
+                let same = |tracked: &&mut Tracked| {
+                    tracked.seen.as_ref().is_some_and(|seen| seen.uid == uid && seen.version == version)
+                };
+                // A list that overtook this answer may have shown a newer version, with another document.
+                if let Some(tracked) = self.workflows.get_mut(name).filter(same) {
                     tracked.document = Some(document);
                 }
             }

@@ -18,6 +18,9 @@ use crate::workflow::{Code, Outcome, Phase, Record, Stage, record::MAX_MESSAGE_L
 use happened::{Happened, configured, filtered, published, ran};
 use jiff::{SignedDuration, Timestamp};
 
+/// The most bytes of [`Record::reason`]: one word.
+const MAX_REASON_LEN: usize = 64;
+
 /// The record after `stage` has ended so, and what writing it means.
 pub fn after(
     record: &Record,
@@ -46,7 +49,7 @@ pub fn after(
         let pause = policy.retries.backoff(next.failures);
         next.not_before = now.checked_add(SignedDuration::try_from(pause).unwrap_or_default()).ok();
         if next.outcome.is_none() {
-            next.reason = Some(reason.clone());
+            next.reason = Some(clip(reason, MAX_REASON_LEN));
             next.message = Some(clip(message, MAX_MESSAGE_LEN));
         }
         return (WriteStep::Retry, next);
@@ -60,7 +63,8 @@ pub fn after(
 
 /// Whether a failure of the platform is forgiven once more.
 fn may_retry(record: &Record, stage: Stage, stop: bool, policy: &Policy, now: Timestamp) -> bool {
-    if stop {
+    // The next attempt needs a name of its own.
+    if stop || record.attempt == u32::MAX {
         return false;
     }
     if stage != Stage::Publish {
@@ -92,7 +96,7 @@ fn conclude(next: &mut Record, stage: Stage, happened: Happened) {
         return;
     }
     next.outcome = Some(outcome);
-    next.reason = Some(clip(&reason, 64));
+    next.reason = Some(clip(&reason, MAX_REASON_LEN));
     next.message = Some(clip(&message, MAX_MESSAGE_LEN));
 }
 
@@ -102,12 +106,16 @@ fn following(next: &Record, stage: Stage, ended: &Ended<'_>, policy: &Policy) ->
         Stage::Configure if next.outcome.is_none() => Phase::Algorithm,
         Stage::Configure | Stage::Filter => Phase::Publish,
         // The gate stays shut for whatever may have run; only what certainly did not needs no filter.
-        Stage::Algorithm => match ended {
-            Ended::NeverRan { .. } | Ended::StoppedBefore | Ended::DocumentChanged => Phase::Publish,
-            Ended::Pod { end, ending: Some(Ending::WaitedFor { .. }) } if end.exit_code.is_none() => Phase::Publish,
-            Ended::Pod { .. } | Ended::Vanished | Ended::Lost if policy.filter_image.is_some() => Phase::Filter,
-            Ended::Pod { .. } | Ended::Vanished | Ended::Lost => Phase::Publish,
-        },
+        Stage::Algorithm => {
+            let never_ran = match ended {
+                Ended::NeverRan { .. } | Ended::StoppedBefore | Ended::DocumentChanged => true,
+                Ended::Pod { end, ending: Some(Ending::WaitedFor { .. }) } => end.exit_code.is_none(),
+                Ended::Pod { .. } | Ended::Vanished | Ended::Lost => false,
+            };
+            // An earlier attempt, which the platform ended, may have run and left something.
+            let nothing_ran = never_ran && next.attempt == 0;
+            if nothing_ran || policy.filter_image.is_none() { Phase::Publish } else { Phase::Filter }
+        }
         Stage::Publish => Phase::Done,
     }
 }

@@ -182,7 +182,10 @@ fn withheld(message: String) -> Happened {
 }
 
 fn timed_out(next: &mut Record) -> Happened {
-    next.stopreq = 2;
+    // A person's wish is not forgotten over it.
+    if next.stopreq != 1 {
+        next.stopreq = 2;
+    }
     let message = "the algorithm's time was up; what it had written by then is published".to_owned();
     Happened::Failure { outcome: Outcome::TimedOut, reason: "MaxTimeExceeded".to_owned(), message }
 }
