@@ -95,7 +95,7 @@ pub struct Tracked {
     pub done_since: Option<Duration>,
 }
 
-/// A document as read: what it asks for, or all that is wrong with it.
+/// A document, or all that is wrong with it.
 pub type DocumentSeen = Result<Arc<Document>, Vec<Fault>>;
 
 /// A record as far as it could be read.

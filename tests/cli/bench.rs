@@ -93,7 +93,6 @@ impl Bench {
     }
 
     /// Any command in the folder, with the same environment.
-    #[expect(clippy::disallowed_methods, reason = "a child process needs this one's PATH")]
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.dir.path());

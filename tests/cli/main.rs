@@ -4,7 +4,7 @@
 //! beside Rust: `sh`, `python3`, and util-linux (`script`, `setsid`, `setpriv`). No network but loopback.
 
 // What a test cannot do without fails it.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 mod algorithms;
 mod bench;
