@@ -88,7 +88,7 @@ impl Session {
             interrupts.next().await;
             let grace = config::duration::text(self.policy.stop_grace);
             voice.stopping(&format!(
-                "stopping: the algorithm has up to {grace} to end, then what there is will be stored; interrupt again to \
+                "stopping: what runs has up to {grace} to end, then what there is will be stored; interrupt again to \
                  leave at once"
             ));
             self.sandbox.label(self.job.as_str(), State::Stopping);
