@@ -1,4 +1,4 @@
-//! A cluster in memory: the engine's own [`Cluster`] without Kubernetes.
+//! A cluster in memory: the engine's own [`Cluster`](crate::cluster::Cluster) without Kubernetes.
 //!
 //! It keeps the contract that the API server keeps (compare-and-swap, create-once, ownership, lists with versions), writes
 //! down everything that happens ([`history`]), and lets a [`Kubelet`] run the pods: child processes in the local mode

@@ -3,11 +3,10 @@
 use super::{
     Action, Failure, Intent, Now, Policy, Target,
     action::{Write, WriteStep},
-    seen::{LeaseSeen, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, pod_name},
-    view::{OwnLease, PodTrack, Quarantine, Refused, Tracked, Trouble, View, VolumeTrack},
+    seen::{LeaseSeen, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, is_pod_of, pod_name},
+    view::{DocumentSeen, OwnLease, PodTrack, Quarantine, Refused, Tracked, Trouble, View, VolumeTrack},
 };
-use crate::workflow::{Document, document::Fault};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// What a successful action brought.
 #[derive(Debug, Clone)]
@@ -17,7 +16,7 @@ pub enum Answer {
     /// A workflow as it is now; none: it does not exist.
     Workflow(Option<WorkflowSeen>),
     /// A workflow and its document; none: it does not exist.
-    Document(Option<(WorkflowSeen, Result<Arc<Document>, Vec<Fault>>)>),
+    Document(Option<(WorkflowSeen, DocumentSeen)>),
     /// The volume, just made or found.
     Volume(VolumeSeen),
     /// The pod, just made or found.
@@ -230,10 +229,13 @@ impl View {
     }
 
     fn pods_deleted(&mut self, intent: &Intent) {
-        let Intent::DeletePods(jobs) = intent else { return };
+        let Intent::DeletePods { stage, jobs } = intent else { return };
         for job in jobs {
             if let Some(tracked) = self.workflows.get_mut(job.as_str()) {
-                tracked.pods.clear();
+                match stage {
+                    Some(stage) => tracked.pods.retain(|name, _| !is_pod_of(name, job, *stage)),
+                    None => tracked.pods.clear(),
+                }
                 tracked.trouble = None;
             }
         }
@@ -250,7 +252,7 @@ impl View {
     }
 
     fn cleaning_failed(&mut self, intent: &Intent, failure: &Failure, policy: &Policy, now: Now) {
-        let (Intent::DeletePods(jobs) | Intent::DeleteVolumes(jobs)) = intent else { return };
+        let (Intent::DeletePods { jobs, .. } | Intent::DeleteVolumes(jobs)) = intent else { return };
         for job in jobs {
             if let Some(tracked) = self.workflows.get_mut(job.as_str()) {
                 trouble(tracked, failure.to_string(), policy.cadence.attention, now);

@@ -78,7 +78,7 @@ pub struct Tracked {
     /// Its record, read from there.
     pub record: RecordSeen,
     /// Its document, if it was fetched.
-    pub document: Option<Result<Arc<Document>, Vec<Fault>>>,
+    pub document: Option<DocumentSeen>,
     /// Its pods, by name.
     pub pods: BTreeMap<String, PodTrack>,
     /// Whether its volume is there.
@@ -94,6 +94,9 @@ pub struct Tracked {
     /// When it was first seen at its end: monotonic.
     pub done_since: Option<Duration>,
 }
+
+/// A document, or all that is wrong with it.
+pub type DocumentSeen = Result<Arc<Document>, Vec<Fault>>;
 
 /// A record as far as it could be read.
 #[derive(Debug, Clone, PartialEq)]

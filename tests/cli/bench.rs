@@ -66,7 +66,11 @@ impl Bench {
 
     /// Starts what [`Bench::local`] runs.
     pub(crate) fn start(&self, document: &Value, arguments: &[&str]) -> Running {
-        self.write("job.json", document.to_string());
+        // Written once: another run may be reading it.
+        let (path, text) = (self.path("job.json"), document.to_string());
+        if fs::read_to_string(&path).ok().as_ref() != Some(&text) {
+            fs::write(path, text).unwrap();
+        }
         let line = [&["local", "job.json", "--out", "out"], arguments].concat();
         Running::start(self.program(&line), self)
     }
@@ -188,6 +192,12 @@ impl Running {
 
     pub(crate) fn signal(&mut self, signal: Signal) -> &mut Self {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+        self
+    }
+
+    /// Sends a signal to the process group that it leads.
+    pub(crate) fn signal_group(&mut self, signal: Signal) -> &mut Self {
+        nix::sys::signal::killpg(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
         self
     }
 

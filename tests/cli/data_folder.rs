@@ -4,7 +4,7 @@ use crate::bench::{Bench, PROGRAM, document};
 use serde_json::{Value, json};
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     process::{Command, Stdio},
 };
 
@@ -42,61 +42,53 @@ fn literal_paths_work_for_whoever_runs_the_tests() {
     assert!(ended.log().contains("transformations\n"), "{}", ended.log());
 }
 
+/// A command of an ordinary user: of `nobody` where root runs the tests. The program and its folder may lie where only
+/// root can look, so it gets a copy.
+fn ordinary(bench: &Bench, program: &str, arguments: &[&str]) -> Command {
+    fs::set_permissions(bench.path(""), fs::Permissions::from_mode(0o777)).unwrap();
+    if !bench.path("engine").exists() {
+        fs::copy(PROGRAM, bench.path("engine")).unwrap();
+    }
+    if !nix::unistd::geteuid().is_root() {
+        let mut command = bench.command(program);
+        command.args(arguments);
+        return command;
+    }
+    let mut command = bench.command("setpriv");
+    command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", program]).args(arguments);
+    command
+}
+
 #[test]
 fn literal_paths_work_for_an_ordinary_user() {
-    if !nix::unistd::geteuid().is_root() {
-        return; // Then the other test says it already.
-    }
     let bench = Bench::new();
-    // The program and its folder may lie where only root can look.
-    fs::copy(PROGRAM, bench.path("engine")).unwrap();
-    fs::set_permissions(bench.path(""), fs::Permissions::from_mode(0o777)).unwrap();
-    let as_nobody = |program: &str, arguments: &[&str]| {
-        let mut command = bench.command("setpriv");
-        command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", program]).args(arguments);
-        command
-    };
-    assert_namespaces(as_nobody("unshare", &["-Um", "true"]));
+    assert_namespaces(ordinary(&bench, "unshare", &["-Um", "true"]));
     bench.write("a.txt", "from the input\n").write("job.json", old_algorithm().to_string());
-    let ended = bench.end(as_nobody("./engine", &["local", "job.json", "--out", "out", "-o", "json"])).with(0);
+    let ended = bench.end(ordinary(&bench, "./engine", &["local", "job.json", "--out", "out", "-o", "json"])).with(0);
     assert_eq!(ended.file("outputs/copy"), "from the input\n");
-    assert!(ended.log().lines().any(|line| line == NOBODY), "the user stays the same: {}", ended.log());
+    let user = ended.log().lines().any(|line| line.parse() == Ok(fs::metadata(bench.path("out")).unwrap().uid()));
+    assert!(user && !ended.log().contains("\n0\n"), "the user stays the same: {}", ended.log());
     assert_eq!(bench.list("out").len(), 1, "{:?}", bench.list("out"));
 }
 
 #[test]
 fn an_ordinary_user_whose_results_folder_cannot_be_written_is_told() {
-    if !nix::unistd::geteuid().is_root() {
-        return; // Needs a folder of somebody else's.
-    }
     let bench = Bench::new();
-    fs::copy(PROGRAM, bench.path("engine")).unwrap();
-    fs::set_permissions(bench.path(""), fs::Permissions::from_mode(0o755)).unwrap();
-    bench.write("job.json", document("sh $ALGO", "echo ran").to_string());
-    let mut command = bench.command("setpriv");
-    command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "./engine", "local", "job.json"]);
-    for out in ["out", "."] {
-        let mut command_line = Command::new(command.get_program());
-        command_line.args(command.get_args()).args(["--out", out]).current_dir(bench.path("."));
-        let ended = bench.end(command_line).with(1);
+    bench.write("job.json", document("sh $ALGO", "echo ran").to_string()).write("locked/file", "");
+    fs::set_permissions(bench.path("locked"), fs::Permissions::from_mode(0o555)).unwrap();
+    for out in ["locked", "locked/below"] {
+        let ended = bench.end(ordinary(&bench, "./engine", &["local", "job.json", "--out", out])).with(1);
         assert!(ended.err.contains("--out") && ended.err.contains("ermission denied"), "{}", ended.err);
     }
+    fs::set_permissions(bench.path("locked"), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]
 fn what_an_ordinary_user_made_unreadable_is_refused_and_removed() {
-    if !nix::unistd::geteuid().is_root() {
-        return; // The other test of unreadable files runs then.
-    }
     let bench = Bench::new();
-    fs::copy(PROGRAM, bench.path("engine")).unwrap();
-    fs::set_permissions(bench.path(""), fs::Permissions::from_mode(0o777)).unwrap();
     let script = "mkdir $OUTPUTS/d; echo x > $OUTPUTS/d/x; echo y > $OUTPUTS/y; chmod 0 $OUTPUTS/d $OUTPUTS/y";
     bench.write("job.json", document("sh $ALGO", script).to_string());
-    let mut command = bench.command("setpriv");
-    command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "./engine", "local", "job.json"]);
-    command.args(["--out", "out", "-o", "json"]);
-    let ended = bench.end(command).with(0);
+    let ended = bench.end(ordinary(&bench, "./engine", &["local", "job.json", "--out", "out", "-o", "json"])).with(0);
     let refused = ended.json()["refused"].to_string();
     assert!(refused.contains("outputs/d") && refused.contains("outputs/y"), "{refused}");
     assert_eq!(bench.list("out").len(), 1, "the work folder is gone: {:?}", bench.list("out"));

@@ -39,6 +39,21 @@ fn ctrl_c_stops_the_algorithm_and_stores_what_there_is() {
 }
 
 #[test]
+fn ctrl_c_of_a_terminal_goes_to_the_engine_and_not_to_the_algorithm() {
+    let bench = Bench::new();
+    let script =
+        "trap 'echo interrupted' INT; trap 'echo asked to end; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
+    bench.write("job.json", document("sh $ALGO", script).to_string());
+    let mut local = bench.program(&["local", "job.json", "--out", "out", "-o", "json"]);
+    // The foreground group of a terminal: it gets the signal, all of it.
+    std::os::unix::process::CommandExt::process_group(&mut local, 0);
+    let mut running = Running::start(local, &bench);
+    running.until("| ready").signal_group(Signal::SIGINT);
+    let log = running.end().with(11).log();
+    assert!(log.contains("asked to end") && !log.contains("interrupted"), "{log}");
+}
+
+#[test]
 fn sigterm_means_the_same() {
     let bench = Bench::new();
     let mut running = bench.start(&patient(), &["-o", "json"]);
@@ -76,6 +91,14 @@ fn an_algorithm_that_never_stops_is_killed_after_its_grace() {
     assert!(bench.processes().is_empty(), "{:#?}", bench.processes());
     assert_eq!(ended.json()["exitCode"], 137);
     assert_eq!(ended.log(), "ready\n");
+}
+
+#[test]
+fn an_algorithm_that_kills_its_wrapper_does_not_live_on_without_it() {
+    let bench = Bench::new();
+    let ended = bench.shell("(setsid sleep 1000 &) ; echo part > $OUTPUTS/part; kill -KILL $PPID; sleep 1000").with(10);
+    assert!(bench.processes().is_empty(), "{:#?}", bench.processes());
+    assert_eq!((ended.json()["exitCode"].clone(), ended.file("outputs/part")), (json!(137), "part\n".to_owned()));
 }
 
 #[test]

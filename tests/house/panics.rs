@@ -6,6 +6,9 @@ use super::{
     tree,
 };
 
+/// Files that may, and why.
+const EXCEPTIONS: &[(&str, &str)] = &[("src/sandbox/faults.rs", "panics that it injects are what it is for")];
+
 fn faults(path: &str, tokens: &[Token]) -> Vec<String> {
     let mut faults = Vec::new();
     for window in tokens.windows(3) {
@@ -26,7 +29,16 @@ fn faults(path: &str, tokens: &[Token]) -> Vec<String> {
 #[test]
 fn nothing_unwraps_or_panics_outside_of_tests() {
     let program = tree::program();
-    assert_none(&program.iter().flat_map(|(file, code)| faults(&file.path, &code.tokens)).collect::<Vec<_>>());
+    let found: Vec<_> =
+        program.iter().map(|(file, code)| (file.path.as_str(), faults(&file.path, &code.tokens))).collect();
+    let excepted = |path: &str| EXCEPTIONS.iter().any(|(exception, _)| *exception == path);
+    assert_none(
+        &found.iter().filter(|(path, _)| !excepted(path)).flat_map(|(_, faults)| faults.clone()).collect::<Vec<_>>(),
+    );
+    for (exception, _) in EXCEPTIONS {
+        let needed = found.iter().any(|(path, faults)| path == exception && !faults.is_empty());
+        assert!(needed, "{exception} needs no exception any more; take it off the list");
+    }
 }
 
 #[test]

@@ -58,6 +58,41 @@ fn the_decision_core_names_nothing_outside_of_it() {
     assert_none(&core.iter().flat_map(|(file, code)| faults(&file.path, &code.tokens)).collect::<Vec<_>>());
 }
 
+/// Libraries that one place alone speaks to, so that another one could take theirs.
+const ONLY_IN: &[(&str, &str)] = &[
+    ("kube", "src/cluster/kube"),
+    ("k8s_openapi", "src/cluster/"),
+    ("prometheus_client", "src/http"),
+    ("axum", "src/http"),
+    ("indicatif", "src/cli/local"),
+];
+
+fn out_of_place(path: &str, tokens: &[Token]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (line, parts) in paths(tokens).iter().filter(|(_, parts)| parts.len() > 1) {
+        let rule = ONLY_IN.iter().find(|(library, place)| parts[0] == *library && !path.starts_with(place));
+        if let Some((library, place)) = rule {
+            faults.push(format!("{path}:{line}: {library} is spoken to in {place} alone"));
+        }
+    }
+    faults
+}
+
+#[test]
+fn each_library_is_spoken_to_in_its_own_place() {
+    let program = tree::program();
+    assert_none(&program.iter().flat_map(|(file, code)| out_of_place(&file.path, &code.tokens)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_library_out_of_its_place_is_found() {
+    let check = |path: &str, source: &str| out_of_place(path, &code(source).tokens).len();
+    assert_eq!(check("src/supervisor.rs", "use kube::{Api, Client};"), 2);
+    assert_eq!(check("src/plan.rs", "fn f(bar: indicatif::ProgressBar) {}"), 1);
+    assert_eq!(check("src/cluster/kube/lists.rs", "use kube::Api; use k8s_openapi::api;"), 0);
+    assert_eq!(check("src/cli/run.rs", "use crate::{cluster::kube::{Kube, connect}, http};"), 0);
+}
+
 #[test]
 fn what_acts_or_tells_the_time_is_found_however_it_is_written() {
     let check = |source: &str| faults("src/plan.rs", &code(source).tokens).len();

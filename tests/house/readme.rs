@@ -31,14 +31,16 @@ fn dead_links(path: &str, text: &str, exists: impl Fn(&Path) -> bool) -> Vec<Str
     dead.map(|link| format!("{path}: the link to {link} leads nowhere")).collect()
 }
 
-/// Rows of a table that are missing in `text`: those whose first cell is `key` and, if given, second `value`.
+/// Rows of a table that are missing in `text`: those whose first cell is `key` and, if given, second is `value`.
 fn missing_rows(text: &str, rows: impl IntoIterator<Item = (String, Option<String>)>) -> Vec<String> {
     let cells: Vec<Vec<&str>> = text
         .lines()
         .filter(|line| line.starts_with('|'))
         .map(|line| line.split('|').map(|cell| cell.trim()).collect())
         .collect();
-    let cell = |row: &[&str], index: usize| row.get(index).map_or(String::new(), |cell| cell.replace('`', ""));
+    let cell = |row: &[&str], index: usize| {
+        row.get(index).map_or(String::new(), |cell| cell.replace('`', "").trim().to_owned())
+    };
     let has = |key: &str, value: Option<&str>| {
         cells.iter().any(|row| cell(row, 1) == key && value.is_none_or(|value| cell(row, 2) == value.trim()))
     };
