@@ -1,0 +1,27 @@
+//! The engine on a real API server: kube-apiserver, etcd and kube-controller-manager, no root, no nodes. The tests play the
+//! kubelet by patching pod status, and the engine is the program that users start.
+//!
+//! One control plane serves all tests; each has a namespace of its own with the shipped Role. This binary runs its tests
+//! itself ([`runner`]), because some judge what all the others left behind: the rights that were used, and the secret that
+//! must appear nowhere. `cargo test --test kubernetes -- WORD…` runs those whose names contain a word.
+
+// All of this is test code, which clippy only sees in functions that are tests themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod audit;
+mod budget;
+mod cluster;
+mod engine;
+mod kubelet;
+mod namespace;
+mod runner;
+
+use runner::{Group, Test, test};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut tests: Vec<Test> = Vec::new();
+    tests.push(test!(Group::Together, budget::a_four_stage_workflow_costs_eleven_requests));
+    runner::run(tests)
+}
