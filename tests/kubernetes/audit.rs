@@ -102,12 +102,13 @@ fn request(line: Line) -> Request {
     }
 }
 
-/// How often each pod name was created. More than once means that a stage may have run twice.
+/// How often each pod was certainly created, by name; 0 where the server cannot say, as when an engine was killed while it
+/// waited: such a request is logged as a timeout (504) although the pod may be there.
 pub(crate) fn pods_created(cluster: &Cluster, namespace: &str) -> BTreeMap<String, usize> {
     let mut created = BTreeMap::new();
     for request in in_namespace(cluster, namespace) {
-        if request.what() == "create pods" && request.succeeded() {
-            *created.entry(request.name).or_default() += 1;
+        if request.what() == "create pods" && (request.succeeded() || request.code >= 500) {
+            *created.entry(request.name.clone()).or_default() += usize::from(request.succeeded());
         }
     }
     created

@@ -24,7 +24,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{sync::watch, task::JoinSet, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::Instant,
+};
 
 /// What becomes of a pod.
 #[derive(Debug, Clone)]
@@ -56,6 +60,7 @@ type Script = dyn Fn(&Job<'_>) -> Act + Send + Sync;
 /// A played kubelet. It ends when this is dropped.
 pub(crate) struct Kubelet {
     saw: Arc<Mutex<Saw>>,
+    came: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -89,12 +94,19 @@ impl Kubelet {
         script: impl Fn(&Job<'_>) -> Act + Send + Sync + 'static,
     ) -> Self {
         let saw: Arc<Mutex<Saw>> = Arc::default();
-        let node = Node { pods: Api::namespaced(client, namespace), script: Arc::new(script), saw: saw.clone() };
-        Self { saw, task: tokio::spawn(node.work()) }
+        let came: Arc<Notify> = Arc::default();
+        let (pods, script) = (Api::namespaced(client, namespace), Arc::new(script));
+        let node = Node { pods, script, saw: saw.clone(), came: came.clone() };
+        Self { saw, came, task: tokio::spawn(node.work()) }
     }
 
     pub(crate) fn saw<T>(&self, look: impl FnOnce(&Saw) -> T) -> T {
         look(&self.saw.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Resolves when the next pod comes, within moments of its creation: whoever asked for it may not know yet.
+    pub(crate) async fn next_pod(&self) {
+        self.came.notified().await;
     }
 }
 
@@ -109,6 +121,7 @@ struct Node {
     pods: Api<Pod>,
     script: Arc<Script>,
     saw: Arc<Mutex<Saw>>,
+    came: Arc<Notify>,
 }
 
 impl Node {
@@ -138,6 +151,7 @@ impl Node {
                 }
                 let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
                 if phase == Some("Pending") && !orders.deleted {
+                    self.came.notify_waiters();
                     let (sender, receiver) = watch::channel(orders);
                     running.insert(uid, sender);
                     let node = self.clone();

@@ -13,9 +13,11 @@ mod audit;
 mod budget;
 mod cluster;
 mod engine;
+mod kills;
 mod kubelet;
 mod namespace;
 mod runner;
+mod takeover;
 
 use runner::{Group, Test, test};
 use std::process::ExitCode;
@@ -23,5 +25,12 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut tests: Vec<Test> = Vec::new();
     tests.push(test!(Group::Together, budget::a_four_stage_workflow_costs_eleven_requests));
+    tests.push(test!(Group::Alone, kills::killed_engines_lose_nothing_and_do_nothing_twice));
+    tests.push(test!(Group::Alone, takeover::a_restarted_container_goes_on_within_a_second));
+    tests.push(test!(Group::Takeover, takeover::a_new_engine_takes_over_within_a_lease_and_two_ticks));
+    tests.push(test!(Group::Takeover, takeover::an_engine_that_runs_already_takes_over_within_a_lease_and_two_ticks));
+    tests.push(test!(Group::Takeover, takeover::an_engine_that_is_told_to_stop_hands_over_at_once));
+    tests.push(test!(Group::Takeover, takeover::an_engine_that_was_paused_past_its_lease_does_no_harm));
+    tests.push(test!(Group::Takeover, takeover::two_engines_share_the_work_and_never_meet));
     runner::run(tests)
 }

@@ -112,6 +112,12 @@ pub(crate) fn run(tests: Vec<Test>) -> ExitCode {
         println!("\ntest result: ok. 0 passed; 0 failed; {all} filtered out");
         return ExitCode::SUCCESS;
     }
+    // Where, in one line: the message comes with the test's result.
+    std::panic::set_hook(Box::new(|panic| {
+        if let Some(place) = panic.location() {
+            eprintln!("a check failed at {place}");
+        }
+    }));
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     let (run, all_run) = (tests.len(), tests.len() == all);
