@@ -183,7 +183,7 @@ impl Node {
             _ => {}
         }
         self.note(|saw| saw.ran.entry(name.clone()).or_default().push(uid.clone()));
-        self.bind(&name, &uid).await;
+        bind(&self.pods, &name, &uid).await;
         let started = Instant::now();
         let now = jiff::Timestamp::now();
         if let Act::Wait(reason, message) = act {
@@ -220,12 +220,6 @@ impl Node {
         note(&mut self.saw.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    async fn bind(&self, name: &str, uid: &str) {
-        let binding = json!({"metadata": {"name": name, "uid": uid},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": NODE}});
-        let _: Result<Value, _> = self.pods.create_subresource("binding", name, &PostParams::default(), &binding).await;
-    }
-
     /// Says something of a pod. What is gone does not mind.
     async fn say(&self, name: &str, status: &Value) {
         let patch = json!({"status": status});
@@ -240,6 +234,13 @@ impl Node {
         let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
         let _ = self.pods.delete(name, &DeleteParams::default().grace_period(0).preconditions(preconditions)).await;
     }
+}
+
+/// What a scheduler does. A pod that is gone or bound already does not mind.
+pub(crate) async fn bind(pods: &Api<Pod>, name: &str, uid: &str) {
+    let binding = json!({"metadata": {"name": name, "uid": uid},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": NODE}});
+    let _: Result<Value, _> = pods.create_subresource("binding", name, &PostParams::default(), &binding).await;
 }
 
 /// Resolves when the pod is deleted or its time is up.

@@ -12,6 +12,7 @@
 mod audit;
 mod budget;
 mod cluster;
+mod contract;
 mod engine;
 mod kills;
 mod kubelet;
@@ -19,12 +20,19 @@ mod namespace;
 mod runner;
 mod takeover;
 
+/// The contract's checks, which know nothing of Kubernetes.
+#[path = "../contract"]
+mod contract_home {
+    #[macro_use]
+    pub(crate) mod suite;
+}
+
 use runner::{Group, Test, test};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut tests: Vec<Test> = Vec::new();
-    tests.push(test!(Group::Together, budget::a_four_stage_workflow_costs_eleven_requests));
+    let mut tests: Vec<Test> = contract::tests();
+    tests.push(test!(Group::Alone, budget::a_four_stage_workflow_costs_eleven_requests));
     tests.push(test!(Group::Alone, kills::killed_engines_lose_nothing_and_do_nothing_twice));
     tests.push(test!(Group::Alone, takeover::a_restarted_container_goes_on_within_a_second));
     tests.push(test!(Group::Takeover, takeover::a_new_engine_takes_over_within_a_lease_and_two_ticks));
