@@ -16,6 +16,7 @@
 use super::{
     Action, Intent, Now, Policy, Target, Verdict, WaitingOn,
     action::{Write, WriteStep},
+    end::{Cause, End},
     lease::{Liveness, liveness},
     pod::spec_for,
     seen::{PodSeen, Progress, WaitingCause},
@@ -145,6 +146,7 @@ fn drive(name: &str, tracked: &Tracked, record: &Record, policy: &Policy, now: N
     match pod.and_then(|track| track.seen.as_ref().map(|seen| (track, seen))) {
         Some((track, _)) if track.gone => run.settle(run.after_gone(track)),
         Some((track, seen)) => match &seen.progress {
+            Progress::Ended(end) if run.is_taken_away(track, end) => run.settle(Ended::Vanished),
             Progress::Ended(end) => run.settle(Ended::Pod { end, ending: track.ending.as_ref() }),
             _ if run.is_lost(track) => run.settle(Ended::Lost),
             _ if track.missing => Step::act(name, Intent::ReadPod { name: seen.name.clone() }),
@@ -199,6 +201,12 @@ impl Run<'_> {
         }
         let spec = spec_for(self.job, &owner, document, self.record, self.stage, self.policy);
         Step::act(self.name, Intent::CreatePod(Box::new(spec)))
+    }
+
+    /// Whether the pod ended because somebody deletes it, and not by itself: its kubelet still reports the exit status that the
+    /// signal led to, which is nobody's result.
+    fn is_taken_away(&self, track: &PodTrack, end: &End) -> bool {
+        track.deleting.is_some() && track.ending.is_none() && end.cause() == Cause::Workflow
     }
 
     /// Whether the pod was to be gone long ago and is not: its node does not answer, so nobody knows whether it still runs.
