@@ -13,16 +13,9 @@ pub mod run;
 use crate::workflow::Document;
 use std::{io, path::Path, process::ExitCode};
 
-/// Runs compute-to-data workflows on Kubernetes, without a CRD, a watch or a right outside its namespaces.
-///
-/// A workflow brings an algorithm to data that its owner does not give away: inputs and algorithm are
-/// fetched, the algorithm runs, what came out is stored.
-///
-/// To begin, run an example on this machine, without a cluster:
-///
-///     operator-engine local manifests/examples/penguins/workflow.yaml
+/// The program's arguments.
 #[derive(Debug, clap::Parser)]
-#[command(version, verbatim_doc_comment, disable_help_subcommand = true, after_help = EXIT_CODES)]
+#[command(version, about, long_about = ABOUT, disable_help_subcommand = true, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -41,6 +34,17 @@ enum Command {
     /// (In pods) Store outputs and logs.
     Publish(publish::PublishArgs),
 }
+
+const ABOUT: &str = "\
+Runs compute-to-data workflows on Kubernetes, without a CRD, a watch or a right outside its
+namespaces.
+
+A workflow brings an algorithm to data that its owner does not give away: inputs and algorithm are
+fetched, the algorithm runs, what came out is stored.
+
+To begin, run an example on this machine, without a cluster:
+
+    operator-engine local manifests/examples/penguins/workflow.yaml";
 
 const EXIT_CODES: &str = "\
 Exit codes:

@@ -1,7 +1,7 @@
 //! The cluster, as far as the engine needs one: objects that are listed, read, and changed by compare-and-swap.
 //!
-//! [`Cluster`] is a narrow trait with a written contract; the suite in `tests/cluster_contract.rs` holds every
-//! implementation to it. [`command`] says how a pod of ours is started.
+//! [`Cluster`] is a narrow trait with a written contract; the suite in `tests/contract` holds every implementation
+//! to it. [`command`] says how a pod of ours is started.
 
 pub mod command;
 pub mod kube;
@@ -55,9 +55,10 @@ pub struct WorkflowRead {
 /// - **Scopes.** A list holds every object in its [`Look`]'s scope and no other, and carries the version it was true at. An
 ///   object's version is never newer than the list's.
 /// - **Versions** grow with every change, over all objects of a kind.
-/// - **Ownership.** When a workflow is deleted, the pods and volumes it owns are deleted too, eventually.
+/// - **Ownership.** When a workflow is deleted, the pods and volumes it owns are deleted too, eventually; so are those that
+///   are created for it afterwards, by a request that was under way.
 /// - **Ends.** [`Cluster::end_pod`] leaves the pod's object in place, unless it never started. Its containers have the
-///   pod's grace period.
+///   pod's grace period. A pod that is gone, or another of the same name, is [`Failure::NotFound`].
 /// - **Unknown outcomes.** An error that is not [`Failure::Unknown`] is definite: nothing was changed.
 #[async_trait]
 pub trait Cluster: Send + Sync {
@@ -67,7 +68,8 @@ pub trait Cluster: Send + Sync {
     async fn read_workflow(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure>;
     /// One workflow with its document, consistently.
     async fn read_document(&self, name: &str) -> Result<Option<WorkflowRead>, Failure>;
-    /// Sets state and record by compare-and-swap.
+    /// Sets state and record by compare-and-swap. A record longer than [`crate::workflow::record::MAX_LEN`] could not be
+    /// read again: [`Failure::Refused`].
     async fn write_workflow(&self, name: &str, write: &Write) -> Result<WorkflowSeen, Failure>;
 
     /// Lists pods: [`Look::Finished`] or [`Look::AuditPods`].
@@ -92,7 +94,8 @@ pub trait Cluster: Send + Sync {
     async fn list_leases(&self) -> Result<Listed<LeaseSeen>, Failure>;
     /// Creates a Lease, or returns the one of that name.
     async fn create_lease(&self, name: &str, holder: &str, duration: Duration) -> Result<LeaseSeen, Failure>;
-    /// Renews a Lease by compare-and-swap: sets its holder and the time of renewal. An empty holder releases it.
+    /// Renews a Lease by compare-and-swap: sets its holder and the time of renewal, so that the version always changes. An
+    /// empty holder releases it.
     async fn renew_lease(&self, lease: &LeaseSeen, holder: &str) -> Result<LeaseSeen, Failure>;
     /// Deletes a Lease that is still as seen.
     async fn delete_lease(&self, lease: &LeaseSeen) -> Result<(), Failure>;

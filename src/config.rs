@@ -178,6 +178,7 @@ fn contradictions(structured: &Layer, old: &Layer) -> Vec<String> {
 
 /// The process's environment. The only reader of it in the program; what is not UTF-8 has its wrong bytes replaced, so that
 /// it is refused where a value is checked instead of ending the program here.
+#[expect(clippy::disallowed_methods, reason = "this is the one reader")]
 pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))

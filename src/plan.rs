@@ -12,13 +12,14 @@
 //! - [`admission`]: which pending workflow may start.
 //! - [`drive`]: one claimed workflow, one step; [`transition`]: what the record says after a stage has ended.
 //! - [`cleaning`]: what may be deleted, and when.
-//! - [`look`]: which lists are due.
+//! - [`look`]: the lists there are; [`cadence`]: which of them are due.
 //!
 //! Absent here: anything that acts. An action leaves its executor no choice.
 
 pub mod action;
 pub mod admission;
 pub mod answer;
+pub mod cadence;
 pub mod cleaning;
 pub mod drive;
 pub mod end;

@@ -1,4 +1,4 @@
-//! A cluster in memory: the engine's own [`Cluster`] without Kubernetes.
+//! A cluster in memory: the engine's own [`Cluster`](crate::cluster::Cluster) without Kubernetes.
 //!
 //! It keeps the contract that the API server keeps (compare-and-swap, create-once, ownership, lists with versions), writes
 //! down everything that happens ([`history`]), and lets a [`Kubelet`] run the pods: child processes in the local mode
@@ -15,8 +15,8 @@ mod store;
 
 use crate::{
     clock::Clock,
-    plan::seen::{Uid, WorkflowSeen},
-    workflow::State,
+    plan::seen::{Uid, WorkflowSeen, volume_name},
+    workflow::{JobId, State},
 };
 use history::{Event, History};
 use kubelet::Kubelet;
@@ -77,13 +77,26 @@ impl Sandbox {
     /// Deletes a workflow and, as the garbage collector would, all it owns.
     pub fn delete(&self, name: &str) -> bool {
         let at = self.since_start();
-        self.store().delete_workflow(name, at)
+        let (deleted, job) = (self.store().delete_workflow(name, at), name.parse::<JobId>());
+        if let (Ok(job), true) = (job, deleted)
+            && !self.store().volumes.contains_key(&volume_name(&job))
+        {
+            self.kubelet.volume_deleted(&job);
+        }
+        deleted
     }
 
     /// Deletes a pod by hand.
     pub fn delete_pod(&self, name: &str) -> bool {
         let at = self.since_start();
         self.store().delete_pod(name, at)
+    }
+
+    /// Loses a pod's node: the pod is being deleted, and never gone.
+    pub fn lose_pod(&self, name: &str) -> bool {
+        let Some(pod) = self.store().lose_pod(name) else { return false };
+        self.note(Event::PodLost { pod });
+        true
     }
 
     /// Deletes a Lease by hand.

@@ -88,7 +88,7 @@ impl Storage {
         &self.name
     }
 
-    /// The URL under which the seed's array lists an object.
+    /// The URL under which the old engine's array lists an object.
     pub fn url(&self, key: &Path) -> String {
         format!("{}{}", self.base_url, target::percent_encode(key.as_ref()))
     }

@@ -19,12 +19,7 @@ pub use crate::clock;
 
 use crate::{
     cluster::Cluster,
-    plan::{
-        Action, Answer, Failure, Plan, Policy, Target, Verdict, View,
-        look::{self, Look},
-        plan,
-        view::OwnLease,
-    },
+    plan::{Action, Answer, Failure, Plan, Policy, Target, Verdict, View, cadence, look::Look, plan, view::OwnLease},
     workflow::record::Holder,
 };
 use act::Evidence;
@@ -97,7 +92,7 @@ impl Supervisor {
                 return Err(Ended::Replaced { by: by.clone() });
             }
             let now = self.clock.now();
-            let (due, next_look) = look::due(&view, &self.policy, now);
+            let (due, next_look) = cadence::due(&view, &self.policy, now);
             for look in due {
                 view.look_begun(look, now);
                 looking.push(self.look(&view, look));

@@ -110,7 +110,8 @@ async fn provision(args: &Args) -> ConfigureReport {
         layout: Layout::new(&args.data),
         documents_dir: args.documents.clone(),
         local_folder: args.local_folder.clone(),
-        program: std::env::current_exe().ok(),
+        // In the local mode the engine starts the wrapper from its own file.
+        program: args.local_folder.is_none().then(std::env::current_exe).and_then(Result::ok),
     };
     configure::run(task, &mut io::stdout()).await
 }

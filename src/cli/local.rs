@@ -50,7 +50,7 @@ pub struct LocalArgs {
     /// Where results go: each run gets a folder here, named after its job id
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
-    /// The job id [default: the workflow's name and eight digits that differ from run to run]
+    /// The job id [default: the workflow's name and eight characters that differ from run to run]
     #[arg(long, value_name = "ID")]
     name: Option<JobId>,
     /// How long the algorithm may run, such as 90s or 2h; the document's maxtime may be less

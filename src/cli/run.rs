@@ -1,21 +1,25 @@
 //! `run`: the engine in a cluster, until it is told to stop.
 
+mod milestones;
+
 use super::{chain, config_args::ConfigArgs};
 use crate::{
     clock::{Clock, SystemClock},
     cluster::{
         command,
-        kube::{ConnectError, Kube, connect},
+        kube::{ConnectError, Kube, connect, events},
         manifest::Settings,
     },
     config::{Config, LogFormat, StorageTarget},
     exit::Exit,
     http::{Pages, serve},
+    plan::{Plan, View},
     storage::Target,
     supervisor::{Ended, Supervisor},
     telemetry::{self, Form},
     workflow::{digest::Sha256, record::Holder},
 };
+use milestones::Milestones;
 use std::{
     io::{self, Write as _},
     path::PathBuf,
@@ -117,6 +121,8 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
         tokio::spawn(serve(listener, pages.clone(), stop.clone()));
     }
     end_on_signal(stop.clone())?;
+    let mut milestones =
+        config.engine.events.then(|| (Milestones::default(), events::tell(&connection.client, &namespace)));
     let engine = Supervisor::new(
         cluster,
         clock,
@@ -124,7 +130,14 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
         me,
         usize::try_from(config.cadence.concurrency).unwrap_or(1),
     );
-    let ended = engine.run(stop.clone(), &mut |view, plan| pages.turn(view, plan)).await;
+    let mut watch = |view: &View, plan: &Plan| {
+        pages.turn(view, plan);
+        if let Some((milestones, told)) = &mut milestones {
+            // A full queue drops what is new: events are a courtesy.
+            milestones.new_ones(view).into_iter().for_each(|milestone| drop(told.try_send(milestone)));
+        }
+    };
+    let ended = engine.run(stop.clone(), &mut watch).await;
     stop.cancel();
     tracing::info!("the engine ends");
     Ok(ended?)

@@ -6,6 +6,7 @@
 
 mod classify;
 mod convert;
+pub mod events;
 mod lists;
 
 use super::{

@@ -36,13 +36,11 @@ impl Cadence {
     }
 }
 
-/// `[lease]`. `duration > renew_deadline > retry_period` holds.
+/// `[lease]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lease {
     /// Whole seconds, as `leaseDurationSeconds` must be.
     pub duration: Duration,
-    /// How long the holder goes on trying.
-    pub renew_deadline: Duration,
     /// Between renewals.
     pub retry_period: Duration,
 }
@@ -51,7 +49,6 @@ impl Lease {
     pub(super) fn read(values: &mut Values) -> Self {
         Self {
             duration: values.duration("lease.duration", Duration::from_secs(1)..=Duration::from_secs(3600)),
-            renew_deadline: values.duration("lease.renew_deadline", EVERY),
             retry_period: values.duration("lease.retry_period", EVERY),
         }
     }

@@ -11,6 +11,8 @@ pub struct Engine {
     pub jobs_namespace: Option<String>,
     /// What this process's Lease is named after; none: something random.
     pub instance: Option<String>,
+    /// Whether milestones of workflows become Kubernetes Events.
+    pub events: bool,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Directives that tracing-subscriber's `EnvFilter` is known to take.
@@ -34,6 +36,7 @@ impl Engine {
         Self {
             jobs_namespace: values.checked_text("engine.jobs_namespace", |text| optional(text, dns_label)),
             instance: values.checked_text("engine.instance", |text| optional(text, dns_label)),
+            events: values.switch("engine.events"),
             log_format: values.choice(
                 "engine.log_format",
                 &[("auto", LogFormat::Auto), ("human", LogFormat::Human), ("json", LogFormat::Json)],

@@ -6,16 +6,6 @@ use super::{Config, fault::Fault, values::Values};
 pub(super) fn check(config: &Config, values: &mut Values) {
     let Config { limits, cadence, lease, waiting, retries, fetch, .. } = config;
     values.rule(
-        &["lease.duration", "lease.renew_deadline"],
-        lease.duration > lease.renew_deadline,
-        "lease.duration must be longer than lease.renew_deadline, so that the holder gives up before others take over",
-    );
-    values.rule(
-        &["lease.renew_deadline", "lease.retry_period"],
-        lease.renew_deadline > lease.retry_period,
-        "lease.renew_deadline must be longer than lease.retry_period, so that one lost renewal is not the end",
-    );
-    values.rule(
         &["lease.duration"],
         lease.duration.subsec_nanos() == 0,
         "lease.duration must be whole seconds, because a Lease holds nothing finer",

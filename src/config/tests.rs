@@ -46,7 +46,7 @@ fn the_defaults_are_a_configuration() {
     assert_eq!((config.limits.max_jobs, config.limits.memory, config.limits.cpus.millis()), (10, 1 << 30, 1000));
     assert_eq!(config.limits.max_job_duration, Duration::from_secs(60), "the old engine's");
     assert_eq!(config.cadence.finished_young_every, Duration::from_millis(250));
-    assert_eq!(config.storage, Storage { target: StorageTarget::None, expiry: None });
+    assert_eq!(config.storage, Storage { target: StorageTarget::None, claim: None, expiry: None });
     assert_eq!(config.http.listen, Some("0.0.0.0:8080".parse().unwrap()));
 }
 
@@ -66,6 +66,7 @@ fn every_key_is_explained_on_the_line_above_it_and_is_read() {
 const OTHERS: &[(&str, &str)] = &[
     ("engine.jobs_namespace", "jobs"),
     ("engine.instance", "pod-1"),
+    ("engine.events", "true"),
     ("engine.log_format", "json"),
     ("engine.log_level", "debug,hyper=off"),
     ("limits.max_jobs", "0"),
@@ -100,7 +101,6 @@ const OTHERS: &[(&str, &str)] = &[
     ("loop.request_timeout", "5s"),
     ("loop.concurrency", "9"),
     ("lease.duration", "20s"),
-    ("lease.renew_deadline", "9s"),
     ("lease.retry_period", "1s"),
     ("waiting.image", "1m"),
     ("waiting.unschedulable", "2m"),
@@ -294,14 +294,12 @@ fn numbers_in_files_may_be_written_as_toml_has_them() {
 
 #[test]
 fn rules_between_keys_are_one_sentence_with_the_values_and_their_sources() {
-    let told = faults(&[("OPERATOR_ENGINE__LEASE__RENEW_DEADLINE", "15s")]);
+    let told = faults(&[("OPERATOR_ENGINE__RETRIES__BACKOFF_FIRST", "6m")]);
     assert_eq!(
         told,
-        [
-            "lease.duration: lease.duration must be longer than lease.renew_deadline, so that the holder gives up before others \
-          take over; now lease.duration = \"15s\" (default), lease.renew_deadline = \"15s\" (environment variable \
-          OPERATOR_ENGINE__LEASE__RENEW_DEADLINE)"
-        ]
+        ["retries.backoff_first: retries.backoff_first must not be longer than retries.backoff_max; now \
+             retries.backoff_first = \"6m\" (environment variable OPERATOR_ENGINE__RETRIES__BACKOFF_FIRST), \
+             retries.backoff_max = \"5m\" (default)"]
     );
     for (key, other) in [
         ("lease.retry_period", "10s"),

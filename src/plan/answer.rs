@@ -4,10 +4,9 @@ use super::{
     Action, Failure, Intent, Now, Policy, Target,
     action::{Write, WriteStep},
     seen::{LeaseSeen, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, pod_name},
-    view::{OwnLease, PodTrack, Quarantine, Refused, Tracked, Trouble, View, VolumeTrack},
+    view::{DocumentSeen, OwnLease, PodTrack, Quarantine, Refused, Tracked, Trouble, View, VolumeTrack},
 };
-use crate::workflow::{Document, document::Fault};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// What a successful action brought.
 #[derive(Debug, Clone)]
@@ -17,7 +16,7 @@ pub enum Answer {
     /// A workflow as it is now; none: it does not exist.
     Workflow(Option<WorkflowSeen>),
     /// A workflow and its document; none: it does not exist.
-    Document(Option<(WorkflowSeen, Result<Arc<Document>, Vec<Fault>>)>),
+    Document(Option<(WorkflowSeen, DocumentSeen)>),
     /// The volume, just made or found.
     Volume(VolumeSeen),
     /// The pod, just made or found.
@@ -130,8 +129,13 @@ impl View {
             (_, Answer::Workflow(Some(seen))) => self.see_workflow(seen, now),
             (_, Answer::Workflow(None) | Answer::Document(None)) => self.workflow_gone(name),
             (_, Answer::Document(Some((seen, document)))) => {
+                let (uid, version) = (seen.uid.clone(), seen.version);
                 self.see_workflow(seen, now);
-                if let Some(tracked) = self.workflows.get_mut(name) {
+                let same = |tracked: &&mut Tracked| {
+                    tracked.seen.as_ref().is_some_and(|seen| seen.uid == uid && seen.version == version)
+                };
+                // A list that overtook this answer may have shown a newer version, with another document.
+                if let Some(tracked) = self.workflows.get_mut(name).filter(same) {
                     tracked.document = Some(document);
                 }
             }

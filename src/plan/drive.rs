@@ -135,6 +135,7 @@ fn drive(name: &str, tracked: &Tracked, record: &Record, policy: &Policy, now: N
         Some((track, _)) if track.gone => run.settle(run.after_gone(track)),
         Some((track, seen)) => match &seen.progress {
             Progress::Ended(end) => run.settle(Ended::Pod { end, ending: track.ending.as_ref() }),
+            _ if run.is_lost(track) => run.settle(Ended::Lost),
             _ if track.missing => Step::act(name, Intent::ReadPod { name: seen.name.clone() }),
             Progress::Waiting(waiting) => run.waiting(track, seen, waiting.cause, &waiting.message),
             Progress::Running => run.running(track, seen),
@@ -186,10 +187,15 @@ impl Run<'_> {
         Step::act(self.name, Intent::CreatePod(Box::new(spec)))
     }
 
+    /// Whether the pod was to be gone long ago and is not: its node does not answer, so nobody knows whether it still runs.
+    fn is_lost(&self, track: &PodTrack) -> bool {
+        track.deleting.is_some_and(|since| self.now.mono >= since + self.policy.stop_grace + self.policy.waiting.start)
+    }
+
     /// The pod is there and does not run yet.
     fn waiting(&self, track: &PodTrack, seen: &PodSeen, cause: WaitingCause, message: &str) -> Step {
-        if track.ending.is_some() {
-            return Step::wait(WaitingOn::PodStop { stage: self.stage });
+        if track.ending.is_some() || track.deleting.is_some() {
+            return self.stopping(track);
         }
         if self.tracked.stop_requested() && self.stage != Stage::Publish {
             return self.end(seen, Ending::Stop);
@@ -204,14 +210,23 @@ impl Run<'_> {
 
     /// The pod runs. Its own deadline is kept by the kubelet.
     fn running(&self, track: &PodTrack, seen: &PodSeen) -> Step {
-        if track.ending.is_some() {
-            return Step::wait(WaitingOn::PodStop { stage: self.stage });
+        if track.ending.is_some() || track.deleting.is_some() {
+            return self.stopping(track);
         }
         // What is being stored already was released; it is finished rather than torn.
         if self.tracked.stop_requested() && self.stage != Stage::Publish {
             return self.end(seen, Ending::Stop);
         }
         Step::wait(WaitingOn::PodEnd { stage: self.stage })
+    }
+
+    /// The pod is on its way out.
+    fn stopping(&self, track: &PodTrack) -> Step {
+        let step = Step::wait(WaitingOn::PodStop { stage: self.stage });
+        match track.deleting {
+            Some(since) => step.until(since + self.policy.stop_grace + self.policy.waiting.start),
+            None => step,
+        }
     }
 
     fn end(&self, seen: &PodSeen, why: Ending) -> Step {

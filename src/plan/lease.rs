@@ -34,7 +34,8 @@ pub fn liveness(view: &View, holder: &Holder, policy: &Policy, now: Now) -> Live
     };
     let released = track.seen.as_ref().is_some_and(|lease| lease.holder.is_empty());
     let duration = track.seen.as_ref().map_or(policy.lease.duration, |lease| lease.duration.max(policy.lease.duration));
-    let until = track.since + duration;
+    // Whoever wrote it may have written any number.
+    let until = track.since.saturating_add(duration);
     if released || now.mono >= until {
         Liveness::Dead
     } else {

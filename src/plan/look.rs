@@ -1,10 +1,7 @@
-//! Which lists are due. There is no watch: what is asked seldom is asked completely, what is asked often is cheap.
+//! The lists there are, and what was asked when. There is no watch: what is asked seldom is asked completely, what is asked
+//! often is cheap.
 
-use super::{
-    Now, Policy,
-    seen::Version,
-    view::{Standing, View},
-};
+use super::seen::Version;
 use std::{collections::BTreeMap, time::Duration};
 
 /// The lists there are.
@@ -65,51 +62,4 @@ impl Looks {
     pub fn audited(&self) -> bool {
         Look::AUDIT.iter().all(|look| self.answered.contains_key(look))
     }
-}
-
-/// A stage counts as young for this long: most configure and publish pods, and quick algorithms, are over by then.
-const YOUNG: Duration = Duration::from_secs(30);
-
-/// The lists that are due now, and when the next one is: monotonic.
-pub fn due(view: &View, policy: &Policy, now: Now) -> (Vec<Look>, Option<Duration>) {
-    let cadence = &policy.cadence;
-    let full = view.running() >= usize::try_from(policy.max_jobs).unwrap_or(usize::MAX);
-    let mut wanted = vec![(if full { Look::Stopping } else { Look::Attention }, cadence.attention)];
-    if let Some(every) = finished_every(view, policy, now) {
-        wanted.push((Look::Finished, every));
-    }
-    wanted.extend([Look::AuditWorkflows, Look::AuditPods, Look::AuditVolumes].map(|look| (look, cadence.audit)));
-    // A dead engine must be noticed within its lease's duration and a little: its Lease has to be seen as often as it
-    // is renewed, but only while it holds something.
-    let leases = if others_hold(view) { policy.lease.retry_period } else { cadence.audit };
-    wanted.push((Look::Leases, leases));
-
-    let mut due = Vec::new();
-    let mut next: Option<Duration> = None;
-    for (look, every) in wanted {
-        if view.looks.busy.contains_key(&look) {
-            continue;
-        }
-        let regular = view.looks.answered.get(&look).map(|begun| *begun + every);
-        let after_failure = view.looks.failed.get(&look).map(|(_, until)| *until);
-        match regular.max(after_failure) {
-            Some(at) if at > now.mono => next = Some(next.map_or(at, |next| next.min(at))),
-            _ => due.push(look),
-        }
-    }
-    (due, next)
-}
-
-/// How often to ask for finished pods: never while none of ours can be running.
-fn finished_every(view: &View, policy: &Policy, now: Now) -> Option<Duration> {
-    let mine = view.workflows.values().filter(|t| matches!(t.standing(), Standing::Running(r) if view.is_mine(r)));
-    let unfinished = mine.flat_map(|t| t.pods.values()).filter(|pod| pod.seen.is_some() && !pod.is_over());
-    let youngest = unfinished.map(|pod| pod.since).max()?;
-    let young = now.mono < youngest + YOUNG;
-    Some(if young { policy.cadence.finished_young } else { policy.cadence.finished })
-}
-
-fn others_hold(view: &View) -> bool {
-    let running = view.workflows.values().map(super::view::Tracked::standing);
-    running.into_iter().any(|standing| matches!(standing, Standing::Running(r) if r.holder.lease != view.me.lease))
 }

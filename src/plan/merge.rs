@@ -9,7 +9,7 @@ use super::{
     seen::{LeaseSeen, Listed, PodSeen, Progress, Version, VolumeSeen, WorkflowSeen},
     view::{LeaseTrack, OwnLease, PodTrack, RecordSeen, Standing, Tracked, View, VolumeTrack},
 };
-use crate::workflow::Record;
+use crate::workflow::{Record, State};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -61,7 +61,9 @@ impl View {
             };
             // A running workflow that a person wants to stop is labelled `stopping`, so the audit of `active` ones
             // does not show it: it is not missed there.
-            let elsewhere = look == Look::AuditWorkflows && tracked.stop_requested();
+            // Nor is it anywhere else, so one that is being deleted is looked at each time, until it is gone.
+            let deleting = tracked.seen.as_ref().is_some_and(|seen| seen.deleting);
+            let elsewhere = look == Look::AuditWorkflows && tracked.is_labelled(State::Stopping) && !deleting;
             if known_then && in_scope && !elsewhere && !listed.contains(name) {
                 tracked.stale = true;
             }
@@ -85,6 +87,9 @@ impl View {
                 // Edited before it was claimed: the document may be another.
                 tracked.document = None;
             }
+        } else if tracked.volume == VolumeTrack::Present {
+            // Seen before its workflow was, so whose it is was not compared. Making it again, or the next audit, tells.
+            tracked.volume = VolumeTrack::Unknown;
         }
         tracked.record = match &seen.status {
             None => RecordSeen::None,
@@ -93,6 +98,10 @@ impl View {
                 Err(error) => RecordSeen::Unreadable(error),
             },
         };
+        if matches!(&tracked.record, RecordSeen::Some(record) if record.holder != self.me) {
+            // Another process may have asked for its pods since this one intended them.
+            tracked.pods.values_mut().for_each(|pod| pod.intended = false);
+        }
         tracked.pods.retain(|_, pod| pod.seen.as_ref().is_none_or(|pod| pod.owner.as_ref() == Some(&seen.uid)));
         tracked.seen = Some(seen);
         tracked.stale = false;
@@ -142,14 +151,22 @@ impl View {
         }
         let track =
             tracked.pods.entry(pod.name.clone()).or_insert_with(|| PodTrack { since: now.mono, ..PodTrack::default() });
-        if track.seen.as_ref().is_some_and(|old| pod.version < old.version) {
-            return;
+        if let Some(old) = &track.seen {
+            if pod.version < old.version {
+                return;
+            }
+            if pod.uid != old.uid {
+                // Deleted and made anew: it waits for reasons of its own, and nobody has asked it to end.
+                let PodTrack { intended, uncertain, .. } = *track;
+                *track = PodTrack { intended, uncertain, since: now.mono, ..PodTrack::default() };
+            }
         }
         track.waiting = match (&pod.progress, track.waiting) {
             (Progress::Waiting(waiting), Some((cause, since))) if cause == waiting.cause => Some((cause, since)),
             (Progress::Waiting(waiting), _) => Some((waiting.cause, now.mono)),
             _ => None,
         };
+        track.deleting = pod.deleting.then(|| track.deleting.unwrap_or(now.mono));
         track.seen = Some(pod);
         track.missing = false;
         track.gone = false;

@@ -61,6 +61,8 @@ pub struct PodSeen {
     pub workflow: String,
     /// The UID of its owner.
     pub owner: Option<Uid>,
+    /// Whether it is being deleted. Where its node is lost this stays so for as long as the node does.
+    pub deleting: bool,
     /// How far it is.
     pub progress: Progress,
 }

@@ -78,7 +78,7 @@ pub struct Tracked {
     /// Its record, read from there.
     pub record: RecordSeen,
     /// Its document, if it was fetched.
-    pub document: Option<Result<Arc<Document>, Vec<Fault>>>,
+    pub document: Option<DocumentSeen>,
     /// Its pods, by name.
     pub pods: BTreeMap<String, PodTrack>,
     /// Whether its volume is there.
@@ -94,6 +94,9 @@ pub struct Tracked {
     /// When it was first seen at its end: monotonic.
     pub done_since: Option<Duration>,
 }
+
+/// A document, or all that is wrong with it.
+pub type DocumentSeen = Result<Arc<Document>, Vec<Fault>>;
 
 /// A record as far as it could be read.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,6 +124,8 @@ pub struct PodTrack {
     pub since: Duration,
     /// The obstacle it waits for, and since when: monotonic.
     pub waiting: Option<(WaitingCause, Duration)>,
+    /// Since when it is seen being deleted without being gone: monotonic.
+    pub deleting: Option<Duration>,
     /// Why it was asked to end, if it was.
     pub ending: Option<Ending>,
     /// A list did not show it: to be confirmed by reading it.

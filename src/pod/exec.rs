@@ -22,7 +22,7 @@ mod supervise;
 mod tee;
 mod usage;
 
-pub use family::kill_tree;
+pub use family::{adopt_orphans, kill_orphans, kill_tree};
 pub use leftovers::clear;
 
 use crate::{

@@ -11,7 +11,7 @@ use crate::{
         action::Write,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
+        seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen, volume_name},
     },
     workflow::JobId,
 };
@@ -84,8 +84,12 @@ impl Cluster for Sandbox {
     }
 
     async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure> {
-        let (volume, made) = self.store().create_volume(job, owner);
-        if made {
+        let (volume, made, kept) = {
+            let mut store = self.store();
+            let (volume, made) = store.create_volume(job, owner);
+            (volume, made, store.volumes.contains_key(&volume_name(job)))
+        };
+        if made && kept {
             self.kubelet.volume_created(job);
         }
         Ok(volume)

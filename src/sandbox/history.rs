@@ -50,6 +50,11 @@ pub enum Event {
         /// Its exit code.
         exit_code: Option<i32>,
     },
+    /// A pod's node does not answer any more: whether it still runs cannot be known.
+    PodLost {
+        /// The pod.
+        pod: Uid,
+    },
     /// A pod's object was deleted.
     PodDeleted {
         /// The pod.
@@ -125,7 +130,7 @@ impl<'a> Judge<'a> {
                 self.records.remove(workflow);
             }
             Event::PodCreated { workflow, pod, stage, attempt } => self.created(at, workflow, pod, *stage, *attempt),
-            Event::PodEnded { pod, .. } | Event::PodDeleted { pod } => {
+            Event::PodEnded { pod, .. } | Event::PodDeleted { pod } | Event::PodLost { pod } => {
                 self.live.remove(pod);
             }
             Event::Stored { manifest, sha256 } => {

@@ -6,7 +6,8 @@
 //!
 //! No stage outlives this process, however that ends. The kernel ties a child to the *thread* that started it, so these
 //! futures must be run by one that lives as long as the process: by a runtime with a single thread
-//! ([`crate::pod::parent`]).
+//! ([`crate::pod::parent`]). And a wrapper that is killed by its own algorithm leaves orphans, which this process adopts
+//! and ends; so it must have no children but these.
 
 use super::kubelet::{Kubelet, Run, Stop};
 use crate::{
@@ -15,7 +16,10 @@ use crate::{
         end::End,
         seen::{Progress, Waiting, WaitingCause},
     },
-    pod::{exec::kill_tree, layout::Layout},
+    pod::{
+        exec::{adopt_orphans, kill_orphans, kill_tree},
+        layout::Layout,
+    },
     workflow::{JobId, report},
 };
 use async_trait::async_trait;
@@ -103,6 +107,7 @@ impl Processes {
     }
 
     fn spawn(&self, run: &Run<'_>, places: &Places) -> io::Result<Child> {
+        adopt_orphans();
         let arguments = arguments(run.spec, &self.settings, places).ok_or_else(|| {
             io::Error::new(io::ErrorKind::Unsupported, "a filter is an image; the local mode has none")
         })?;
@@ -152,6 +157,10 @@ impl Kubelet for Processes {
                 }
             }
         };
+        if status.as_ref().is_ok_and(|status| status.signal().is_some()) {
+            // It had no time to end what it had started.
+            kill_orphans(&self.alive.set());
+        }
         let message = fs::read(&places.termination_log).unwrap_or_default();
         let message = String::from_utf8_lossy(message.get(..report::MAX_LEN.min(message.len())).unwrap_or_default());
         End {

@@ -8,7 +8,6 @@ use crate::{
     plan::{
         Failure,
         action::Write,
-        end::End,
         look::Look,
         pod::PodSpec,
         seen::{
@@ -145,6 +144,7 @@ impl Store {
             version: self.next_version(),
             workflow: spec.job.to_string(),
             owner: Some(spec.owner.clone()),
+            deleting: false,
             progress: Progress::Waiting(Waiting { cause: WaitingCause::Starting, message: String::new() }),
         };
         let made = Event::PodCreated {
@@ -154,7 +154,11 @@ impl Store {
             attempt: spec.attempt,
         };
         self.history.add(at, made);
-        self.pods.insert(name, Pod { seen: seen.clone(), stop });
+        self.pods.insert(name.clone(), Pod { seen: seen.clone(), stop });
+        if !self.has_owner(&spec.owner) {
+            // The request was under way when its workflow was deleted. It is carried out, and the garbage is collected.
+            self.delete_pod(&name, at);
+        }
         (seen, true)
     }
 
@@ -175,17 +179,13 @@ impl Store {
     pub(super) fn end_pod(&mut self, name: &str, uid: &Uid, at: Duration) -> Result<(), Failure> {
         let pod = self.pods.get(name).filter(|pod| pod.seen.uid == *uid).ok_or(Failure::NotFound)?;
         match &pod.seen.progress {
-            Progress::Running => pod.stop.end(),
             Progress::Ended(_) => {}
             // Not on a node yet: nothing would ever end it, so it goes.
             Progress::Waiting(waiting) if waiting.cause == WaitingCause::Unschedulable => {
                 self.delete_pod(name, at);
             }
-            Progress::Waiting(_) => {
-                pod.stop.end();
-                let end = End { reason: Some("DeadlineExceeded".to_owned()), ..End::default() };
-                self.progress(name, uid, Progress::Ended(end), at);
-            }
+            // Only the kubelet knows when nothing of it runs any more, even of one that seems to wait.
+            Progress::Waiting(_) | Progress::Running => pod.stop.end(),
         }
         Ok(())
     }
@@ -196,6 +196,13 @@ impl Store {
         pod.stop.kill();
         self.history.add(at, Event::PodDeleted { pod: pod.seen.uid });
         true
+    }
+
+    pub(super) fn lose_pod(&mut self, name: &str) -> Option<Uid> {
+        let version = self.next_version();
+        let pod = self.pods.get_mut(name)?;
+        (pod.seen.deleting, pod.seen.version) = (true, version);
+        Some(pod.seen.uid.clone())
     }
 
     pub(super) fn delete_pods(&mut self, jobs: &[JobId], at: Duration) {
@@ -213,8 +220,16 @@ impl Store {
         }
         let (uid, version) = (self.next_uid(), self.next_version());
         let volume = VolumeSeen { workflow: job.to_string(), uid, version, owner: Some(owner.clone()) };
-        self.volumes.insert(name, volume.clone());
+        self.volumes.insert(name.clone(), volume.clone());
+        if !self.has_owner(owner) {
+            self.volumes.remove(&name);
+            self.next_version();
+        }
         (volume, true)
+    }
+
+    fn has_owner(&self, owner: &Uid) -> bool {
+        self.workflows.values().any(|workflow| workflow.seen.uid == *owner)
     }
 
     pub(super) fn delete_volumes(&mut self, jobs: &[JobId]) {

@@ -6,8 +6,9 @@ use crate::{
         Answer, Failure, Intent, Policy, Target,
         look::Look,
         seen::{LeaseSeen, Listed, PodSeen, Version, VolumeSeen, WorkflowSeen},
+        view::DocumentSeen,
     },
-    workflow::{Document, document::Fault, record::Holder},
+    workflow::{Document, record::Holder},
 };
 use std::sync::Arc;
 
@@ -76,7 +77,7 @@ pub(super) async fn act(
     })
 }
 
-fn parsed(read: WorkflowRead) -> (WorkflowSeen, Result<Arc<Document>, Vec<Fault>>) {
+fn parsed(read: WorkflowRead) -> (WorkflowSeen, DocumentSeen) {
     let document = read.document.map_err(|fault| vec![fault]).and_then(|text| Document::parse(&text));
     (read.seen, document.map(Arc::new))
 }

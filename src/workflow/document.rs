@@ -123,7 +123,7 @@ pub enum AlgorithmSource {
 pub enum Source {
     /// `url`: one or several, fetched in order into files `0`, `1`, …
     Urls(Vec<FileRef>),
-    /// `remote`: through a provider (seed protocol).
+    /// `remote`: through a provider, by the old protocol.
     Remote(Remote),
 }
 

@@ -307,6 +307,22 @@ async fn a_pod_deleted_by_hand_is_made_again_under_another_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lost_node_ends_the_stage_after_a_bounded_wait_and_the_filter_still_guards() {
+    let world = but(Stage::Algorithm, true, Act::Hang);
+    world.submit("wf-1");
+    let node = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert!(world.sandbox.lose_pod("wf-1-algorithm-0"));
+    };
+    tokio::join!(world.run(), node);
+    let record = world.record("wf-1").unwrap();
+    assert_eq!((record.outcome, record.reason.as_deref()), (Some(Outcome::Failed), Some("NodeLost")));
+    assert_eq!(pods(&world.sandbox.history()), ALL, "no second attempt beside one that may still run");
+    let took = record.times[&Stage::Algorithm].ended.unwrap().as_second() - 1_700_000_000;
+    assert!(took < 20 + 10 + 30 + 600 + 20, "{took}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_workflow_deleted_midway_leaves_nothing() {
     for moment in 0..50u64 {
         let world = happy();

@@ -25,6 +25,7 @@ struct CommandLine {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how a test tells its own child process what to run")]
 fn the_wrapper_itself() {
     let Ok(arguments) = std::env::var(ARGUMENTS) else { return };
     let arguments: Vec<String> = serde_json::from_str(&arguments).unwrap();

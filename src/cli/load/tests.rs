@@ -1,3 +1,5 @@
+//! Files a workflow may be in, right and wrong.
+
 use super::*;
 use std::{error::Error as _, os::unix::fs::symlink};
 

@@ -45,6 +45,16 @@ impl Follow {
         lines
     }
 
+    /// The lines that are left once the file has its end, a last one without a line end among them.
+    pub(super) fn finish(mut self) -> Vec<String> {
+        let mut lines = self.lines();
+        let rest = std::mem::take(&mut self.rest);
+        if !rest.is_empty() {
+            self.show(&rest, &mut lines);
+        }
+        lines
+    }
+
     fn read(&self) -> Option<Vec<u8>> {
         let mut file = File::open(&self.path).ok()?;
         file.seek(SeekFrom::Start(self.offset)).ok()?;
@@ -68,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_lines_come_once_cleaned_and_without_end_never() {
+    fn lines_come_once_cleaned_and_without_end_last() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let mut follow = Follow::new(path.clone());
@@ -80,5 +90,10 @@ mod tests {
         std::fs::write(&path, "one\n\u{1b}[2Jtwo\nthree\n".to_owned() + &"x\n".repeat(100_000)).unwrap();
         assert_eq!(follow.lines().len(), MAX_LINES - 3 + 1);
         assert!(follow.lines().is_empty());
+
+        let mut follow = Follow::new(path.clone());
+        std::fs::write(&path, "one\nno end").unwrap();
+        assert_eq!(follow.lines(), ["one"]);
+        assert_eq!(follow.finish(), ["no end"]);
     }
 }

@@ -25,25 +25,22 @@ pub(super) struct Progress {
     terminal: bool,
     current: Option<(Stage, u32, Follow)>,
     ended: Vec<Stage>,
+    begun: bool,
 }
 
 impl Progress {
     pub(super) fn new(job: &JobId, pods: PathBuf) -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let terminal = !bar.is_hidden();
-        let style = ProgressStyle::with_template("{spinner} {prefix:<9} {elapsed:>4}  {wide_msg}");
+        // No wider than its text: a line as wide as the terminal breaks when the terminal echoes ^C.
+        let style = ProgressStyle::with_template("{spinner} {prefix:<9} {elapsed:>4}  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-        Self { job: job.clone(), pods, bar, terminal, current: None, ended: Vec::new() }
+        Self { job: job.clone(), pods, bar, terminal, current: None, ended: Vec::new(), begun: false }
     }
 
     /// What others may speak with meanwhile.
     pub(super) fn voice(&self) -> Voice {
         Voice(self.bar.clone())
-    }
-
-    /// Says what is about to run.
-    pub(super) fn begin(&self) {
-        self.say(&format!("{}: the algorithm runs with this machine's programs, not in its container image", self.job));
     }
 
     /// Shows what has changed.
@@ -66,8 +63,9 @@ impl Progress {
         if intended == shown {
             return;
         }
-        self.print_new_lines();
-        self.current = None;
+        if let Some((stage, _, follow)) = self.current.take() {
+            self.print(stage, follow.finish());
+        }
         for stage in Stage::ALL {
             if let Some(Times { started: Some(started), ended: Some(ended) }) = record.times.get(&stage)
                 && !self.ended.contains(&stage)
@@ -78,12 +76,18 @@ impl Progress {
             }
         }
         if let Some((stage, attempt)) = intended {
+            if !std::mem::replace(&mut self.begun, true) {
+                let job = &self.job;
+                self.say(&format!(
+                    "{job}: the algorithm runs with this machine's programs, not in its container image"
+                ));
+            }
             let again = if attempt > 0 { format!(", attempt {}", attempt + 1) } else { String::new() };
             if !self.terminal {
                 self.say(&format!("{stage:<9} begins{again}"));
             }
             self.bar.set_prefix(stage.to_string());
-            self.bar.set_message(again);
+            self.bar.set_message(again.trim_start_matches(", ").to_owned());
             self.bar.reset_elapsed();
             self.bar.enable_steady_tick(Duration::from_millis(100));
             let log = self.pods.join(format!("{}.log", pod_name(&self.job, stage, attempt)));
@@ -94,6 +98,10 @@ impl Progress {
     fn print_new_lines(&mut self) {
         let Some((stage, _, follow)) = &mut self.current else { return };
         let (stage, lines) = (*stage, follow.lines());
+        self.print(stage, lines);
+    }
+
+    fn print(&self, stage: Stage, lines: Vec<String>) {
         for line in lines {
             self.say(&format!("{stage:<9} | {}", tidy(stage, &line)));
         }
@@ -115,14 +123,20 @@ impl Voice {
         });
     }
 
+    /// Says it, and in the live line that the stage in hand has been asked to end.
+    pub(super) fn stopping(&self, line: &str) {
+        self.0.set_message("stopping");
+        self.say(line);
+    }
+
     /// Takes the live line away.
     pub(super) fn hush(&self) {
         self.0.finish_and_clear();
     }
 }
 
-/// A stage's line as people want to see it. The algorithm's are its own; ours come without the time and with short
-/// digests, for the log in full has both.
+/// A stage's line as people want to see it. The algorithm's are its own; ours come without time, full digests and what
+/// goes without saying, for the log has it all.
 fn tidy(stage: Stage, line: &str) -> String {
     if stage == Stage::Algorithm {
         return line.to_owned();
@@ -135,6 +149,8 @@ fn tidy(stage: Stage, line: &str) -> String {
         }
         _ => word.to_owned(),
     };
+    let text = text.strip_prefix("configure: ").unwrap_or(text);
+    let text = text.strip_suffix(", 0 retries").unwrap_or(text);
     text.split(' ').map(short).collect::<Vec<_>>().join(" ")
 }
 
@@ -173,7 +189,8 @@ mod tests {
     fn our_own_lines_come_without_time_and_with_short_digests_and_the_algorithms_as_they_are() {
         let digest = "f204db2c753b0937caac3cb35258562c14f073e4bbc76be24b4c51ce22767a93";
         let line = format!("2026-11-24T11:57:54.447Z input a, sha256 {digest}, 0 retries");
-        assert_eq!(tidy(Stage::Configure, &line), "input a, sha256 f204db2c753b…, 0 retries");
+        assert_eq!(tidy(Stage::Configure, &line), "input a, sha256 f204db2c753b…");
+        assert_eq!(tidy(Stage::Configure, "2026-11-24T11:57:54Z configure: done"), "done");
         assert_eq!(tidy(Stage::Publish, "5 files  go"), "5 files  go");
         assert_eq!(tidy(Stage::Algorithm, &line), line);
     }

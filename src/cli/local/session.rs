@@ -2,7 +2,7 @@
 
 use super::{LocalArgs, error::LocalError, interrupt::Interrupts, progress::Progress, summary::Summary, work::Work};
 use crate::{
-    cli::{load::Loaded, output::Output},
+    cli::load::Loaded,
     clock::{Clock, SystemClock},
     cluster::command::Settings,
     config::{self, Config},
@@ -77,9 +77,6 @@ impl Session {
         let engine = Supervisor::new(Arc::new(self.sandbox.clone()), self.clock.clone(), self.policy.clone(), me, 8);
         let mut progress = Progress::new(&self.job, self.work.folder().join("pods"));
         let voice = progress.voice();
-        if args.output == Output::Table {
-            progress.begin();
-        }
         let mut watch = |view: &View, _: &Plan| {
             progress.turn(view.workflows.get(self.job.as_str()));
             if self.is_over() {
@@ -90,8 +87,8 @@ impl Session {
         let second = async {
             interrupts.next().await;
             let grace = config::duration::text(self.policy.stop_grace);
-            voice.say(&format!(
-                "stopping: the algorithm has up to {grace} to end, then what there is will be stored; interrupt again to \
+            voice.stopping(&format!(
+                "stopping: what runs has up to {grace} to end, then what there is will be stored; interrupt again to \
                  leave at once"
             ));
             self.sandbox.label(self.job.as_str(), State::Stopping);

@@ -124,10 +124,8 @@ impl Summary {
         let outcome = self.outcome.map_or("unknown", Outcome::as_str);
         let reason = self.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         writeln!(out, "{}: {outcome}{reason}", self.job)?;
-        if self.faults.is_empty() {
-            if let Some(message) = &self.message {
-                writeln!(out, "  {message}")?;
-            }
+        if let Some(message) = self.message.as_ref().filter(|_| self.faults.is_empty()) {
+            writeln!(out, "  {message}")?;
         }
         for fault in &self.faults {
             writeln!(out, "  {}", clip(&fault.to_string(), SHOWN))?;

@@ -90,6 +90,7 @@ pub(super) fn pod_seen(pod: &Pod) -> PodSeen {
         workflow: label(&pod.metadata, WORKFLOW_LABEL).cloned().unwrap_or_default(),
         // Only what carries our label can be ours, whoever else names the same owner.
         owner: label(&pod.metadata, MANAGED_BY.0).filter(|value| *value == MANAGED_BY.1).and(owner(&pod.metadata)),
+        deleting: pod.metadata.deletion_timestamp.is_some(),
         progress: pod.status.as_ref().map_or_else(not_started, progress),
     }
 }

@@ -50,13 +50,13 @@ pub(super) enum FetchError {
     #[error("no HTTPS client can be made ({0}); does the image have CA certificates?")]
     Client(String),
 
-    #[error("the file has more than {0} bytes, the most that one file may have here")]
+    #[error("the file has more than {0} bytes, the most that one file may have here (fetch.max_file)")]
     TooLarge(u64),
-    #[error("with this file the workflow has more than {0} bytes, the most that it may have here")]
+    #[error("with this file the workflow has more than {0} bytes, the most that it may have here (fetch.max_total)")]
     TotalTooLarge(u64),
     #[error("its SHA-256 is {actual}, the document says {expected}")]
     DigestMismatch { expected: Sha256, actual: Sha256, resumed: bool },
-    #[error("everything together took longer than {0} seconds")]
+    #[error("everything together took longer than {0} seconds (fetch.total_timeout)")]
     TimedOut(u64),
     #[error("gave up after {attempts} attempts: {last}")]
     GaveUp { attempts: u32, last: Box<FetchError> },

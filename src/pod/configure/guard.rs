@@ -60,7 +60,7 @@ impl Lookup for SystemLookup {
 /// An address this engine does not fetch from. It names the kind of address, not the address: what a cluster's
 /// resolver answers is nobody's business outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("its host is {0}, which is not fetched from unless the admin lists the network in allowNetworks")]
+#[error("its host is {0}, which is not fetched from unless the admin lists the network in fetch.allow_networks")]
 pub(super) struct Refused(pub(super) &'static str);
 
 impl Guard {

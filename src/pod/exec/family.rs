@@ -13,14 +13,18 @@ use nix::{
     },
     unistd::{Pid, getpid},
 };
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Duration,
+};
 use tokio::time::{Instant, sleep};
 
 /// How long a killed process may take to go: only one that waits for a broken disk needs longer, and nothing helps then.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// Makes this process the parent of every orphan below it.
-pub(super) fn adopt_orphans() {
+pub fn adopt_orphans() {
     // Process 1 is that already, and a kernel older than 3.4 has other problems.
     let _ = prctl::set_child_subreaper(true);
 }
@@ -77,6 +81,22 @@ pub fn kill_tree(root: Pid) {
     let _ = kill(root, Signal::SIGKILL);
 }
 
+/// Kills every child of this process that is none of `ours`, with all below it: what a wrapper left behind that was killed
+/// itself. For a process that adopts its orphans ([`adopt_orphans`]) and has no children but `ours`.
+pub fn kill_orphans(ours: &BTreeSet<i32>) {
+    let mut seen = BTreeSet::new();
+    loop {
+        let of_ours = children().remove(&getpid().as_raw()).unwrap_or_default();
+        let strangers: Vec<_> =
+            of_ours.iter().filter(|(pid, alive)| *alive && !ours.contains(pid) && seen.insert(*pid)).collect();
+        // One that is killed may have had children, and those come here in turn.
+        if strangers.is_empty() {
+            return;
+        }
+        strangers.iter().for_each(|(pid, _)| kill_tree(Pid::from_raw(*pid)));
+    }
+}
+
 /// Kills and reaps until nothing is left below this process. Returns how many survived [`KILL_LIMIT`]: normally 0.
 pub(super) async fn end_all() -> usize {
     let deadline = Instant::now() + KILL_LIMIT;
@@ -100,15 +120,7 @@ pub(super) fn any_left() -> bool {
 
 /// The processes below `root` that have not ended yet.
 fn living_below(root: Pid) -> Vec<Pid> {
-    let mut children: BTreeMap<i32, Vec<(i32, bool)>> = BTreeMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        // A process that ends meanwhile has no file any more.
-        let Ok(stat) = fs::read(entry.path().join("stat")) else { continue };
-        if let Some((state, parent)) = state_and_parent(&stat) {
-            children.entry(parent).or_default().push((pid, !matches!(state, 'Z' | 'X')));
-        }
-    }
+    let mut children = children();
     let mut found = Vec::new();
     let mut queue = vec![root.as_raw()];
     while let Some(parent) = queue.pop() {
@@ -120,6 +132,20 @@ fn living_below(root: Pid) -> Vec<Pid> {
         }
     }
     found
+}
+
+/// The children of every process, and whether they have not ended yet.
+fn children() -> BTreeMap<i32, Vec<(i32, bool)>> {
+    let mut children: BTreeMap<i32, Vec<(i32, bool)>> = BTreeMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        // A process that ends meanwhile has no file any more.
+        let Ok(stat) = fs::read(entry.path().join("stat")) else { continue };
+        if let Some((state, parent)) = state_and_parent(&stat) {
+            children.entry(parent).or_default().push((pid, !matches!(state, 'Z' | 'X')));
+        }
+    }
+    children
 }
 
 /// From `/proc/<pid>/stat`: `pid (name) state parent …`. The name is the process's own choice and may hold anything,

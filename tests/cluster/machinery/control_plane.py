@@ -1,4 +1,4 @@
-"""etcd, kube-apiserver, kube-controller-manager and, when asked, kube-scheduler. No root needed.
+"""etcd, kube-apiserver and kube-controller-manager; for a node, kube-scheduler too. No root needed.
 
 Absent: nodes. Without `node` nothing runs a pod, and the tests play the kubelet by patching `pods/status`.
 """
@@ -9,7 +9,6 @@ import random
 import secrets
 import socket
 import ssl
-import subprocess
 import urllib.request
 
 from . import certificates
@@ -29,6 +28,8 @@ USERS = {
     "controllers": ("system:kube-controller-manager", ""),
     "scheduler": ("system:kube-scheduler", ""),
     "node": ("system:node:n1", "system:nodes"),
+    "proxy": ("system:kube-proxy", ""),
+    "provisioner": ("provisioner", "system:masters"),
 }
 """Users by token. Each has a name of its own, so that the audit log tells apart who asked."""
 
@@ -47,7 +48,7 @@ class ControlPlane:
         self.port, self.etcd_port, self.etcd_peers = free_ports(address, 3)
         self.url = f"https://{address}:{self.port}"
 
-    def start(self, scheduler=False):
+    def start(self):
         certificates.make(
             self.pki,
             ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"],
@@ -60,22 +61,23 @@ class ControlPlane:
 
         self._start_etcd()
         self._start_api_server()
-        self.keeper.wait_for("answer from the API server", 60, lambda: self.get("/readyz") == b"ok")
+        self.keeper.wait_for("answer from the API server", 60, lambda: self.call("GET", "/readyz") == b"ok")
         self._start_controllers()
-        if scheduler:
-            self.keeper.start("kube-scheduler", [
-                self.programs["kube-scheduler"], f"--kubeconfig={self.kubeconfig('scheduler')}",
-                "--leader-elect=false", "--secure-port=0", *RATES])
         # Made by the controllers: when it is there, they work.
         self.keeper.wait_for("default ServiceAccount", 60,
-                             lambda: self.get("/api/v1/namespaces/default/serviceaccounts/default"))
+                             lambda: self.call("GET", "/api/v1/namespaces/default/serviceaccounts/default"))
+
+    def start_scheduler(self):
+        self.keeper.start("kube-scheduler", [
+            self.programs["kube-scheduler"], f"--kubeconfig={self.kubeconfig('scheduler')}",
+            "--leader-elect=false", "--secure-port=0", *RATES])
 
     def describe(self):
         """What a test needs to know: the contents of env.json."""
         return {
             "url": self.url,
             "ca": str(self.pki / "ca.crt"),
-            "version": json.loads(self.get("/version"))["gitVersion"],
+            "version": json.loads(self.call("GET", "/version"))["gitVersion"],
             "tokens": self.tokens,
             "users": {key: name for key, (name, _) in USERS.items()},
             "kubeconfigs": {key: str(self.kubeconfig(key)) for key in USERS},
@@ -85,22 +87,18 @@ class ControlPlane:
             "processes": str(self.directory / "processes.json"),
         }
 
-    def get(self, path):
-        """The body of an answer to the admin, or an OSError."""
-        request = urllib.request.Request(self.url + path, headers={"authorization": f"Bearer {self.tokens['admin']}"})
+    def call(self, method, path, user="admin", body=None):
+        """The body of the answer to a request, or an OSError (an answer of 400 and above is one)."""
+        request = urllib.request.Request(self.url + path, method=method, data=body and json.dumps(body).encode(), headers={
+            "authorization": f"Bearer {self.tokens[user]}", "content-type": "application/json"})
         trust = ssl.create_default_context(cafile=self.pki / "ca.crt")
         # Never through a proxy that the environment names.
         opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=trust), urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=5) as answer:
             return answer.read()
 
-    def kubectl(self, *arguments, text=None, timeout=60):
-        """Runs kubectl as the admin with `text` on its standard input; returns its output or fails with its error."""
-        done = subprocess.run([self.programs["kubectl"], f"--kubeconfig={self.kubeconfig('admin')}", *arguments],
-                              input=text, capture_output=True, text=True, timeout=timeout)
-        if done.returncode != 0:
-            raise Failed(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
-        return done.stdout
+    def free_ports(self, count):
+        return free_ports(self.address, count)
 
     def kubeconfig(self, key):
         return self.directory / f"{key}.kubeconfig"
