@@ -6,7 +6,7 @@ An image here is one layer, written in a fixed order with a fixed time, so that 
     busybox     Debian's busybox-static, a link for each applet
     python      Debian's python3 with what it needs, and busybox for a shell
     shellless   one static program and nothing else (programs/shellless.go)
-    engine      operator-engine: its static binary, CA certificates, a user; or a root file system made elsewhere
+    engine      operator-engine, as the project's Dockerfile has it
 """
 
 import hashlib
@@ -21,6 +21,7 @@ import subprocess
 import tarfile
 import tempfile
 
+from . import dockerfile
 from .keeper import Failed
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
@@ -39,8 +40,6 @@ NAMES = {
 }
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 NOT_NEEDED = re.compile(r"^(debconf|dpkg|install-info|lib.*perl|mailcap|mime-support|perl|tar)")
 """Packages that Debian's python3 names and that only its installation uses."""
@@ -117,23 +116,13 @@ def python(root, scratch):
 
 
 def operator_engine(root, given):
+    """As the Dockerfile has it."""
     if given is None:
-        raise Failed("no engine given: --engine with its static binary, or with a folder that is its root file system")
-    given = pathlib.Path(given)
-    if given.is_dir():
-        shutil.copytree(given, root, symlinks=True, dirs_exist_ok=True)
-    else:
-        if not is_static(given):
-            raise Failed(f"{given} is not a static program and could not start in an image that holds nothing else; build it "
-                         "with --target x86_64-unknown-linux-musl, or with RUSTFLAGS='-C target-feature=+crt-static' "
-                         "and any --target")
-        shutil.copy2(given, root / "operator-engine")
-        (root / "operator-engine").chmod(0o755)
-        if os.path.exists(CERTIFICATES):
-            (root / CERTIFICATES[1:]).parent.mkdir(parents=True)
-            shutil.copy2(CERTIFICATES, root / CERTIFICATES[1:])
-        users(root)
-    return {"Entrypoint": ["/operator-engine"], "User": "65532:65532", "Env": [PATH]}
+        raise Failed("no engine given: --engine with its static binary; tests/image builds one")
+    if not is_static(given):
+        raise Failed(f"{given} is not a static program: in an image that holds nothing else it cannot start; build it with "
+                     "--target x86_64-unknown-linux-musl, or with RUSTFLAGS='-C target-feature=+crt-static' and --target")
+    return dockerfile.fill(root, given)
 
 
 def users(root):
