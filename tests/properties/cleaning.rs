@@ -67,7 +67,7 @@ fn planned(view: &View, now: Now) -> (Vec<Action>, Option<Duration>) {
 
 fn pods_deleted(view: &View, now: Now) -> Vec<String> {
     let jobs = planned(view, now).0.into_iter().find_map(|action| match action.intent {
-        Intent::DeletePods(jobs) => Some(jobs),
+        Intent::DeletePods { stage: None, jobs } => Some(jobs),
         _ => None,
     });
     jobs.unwrap_or_default().iter().map(ToString::to_string).collect()
