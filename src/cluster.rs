@@ -49,7 +49,7 @@ pub struct WorkflowRead {
 ///
 /// - **Compare and swap.** [`Cluster::write_workflow`] and [`Cluster::renew_lease`] change an object if and only if it still
 ///   has the UID and version named; else [`Failure::Conflict`], or [`Failure::NotFound`] if it is gone. Of two with the same
-///   version, exactly one succeeds.
+///   version that change it, exactly one succeeds. (One that would change nothing succeeds beside it and makes no new version.)
 /// - **Create once by name.** Of any number of requests to create one name, one creates; all others return the object that
 ///   has the name, whoever owns it.
 /// - **Scopes.** A list holds every object in its [`Look`]'s scope and no other, and carries the version it was true at. An

@@ -24,7 +24,7 @@ use crate::{
     },
     workflow::{
         JobId,
-        record::{STATE_LABEL, STATUS_ANNOTATION},
+        record::{MAX_LEN, STATE_LABEL, STATUS_ANNOTATION},
     },
 };
 use async_trait::async_trait;
@@ -148,14 +148,23 @@ impl Cluster for Kube {
     }
 
     async fn write_workflow(&self, name: &str, write: &Write) -> Result<WorkflowSeen, Failure> {
+        let record = write.record.render();
+        if record.len() > MAX_LEN {
+            let message = format!("the record has {} bytes, at most {MAX_LEN} could be read again", record.len());
+            return Err(Failure::Refused { reason: "RecordTooLong".to_owned(), message });
+        }
         let patch = json!({"metadata": {
-            // The precondition: versions are never used twice, so this names the object's UID as well.
+            // The preconditions.
+            "uid": write.uid.0,
             "resourceVersion": write.version.0.to_string(),
             "labels": {STATE_LABEL: write.state.as_str()},
-            "annotations": {STATUS_ANNOTATION: write.record.render()},
+            "annotations": {STATUS_ANNOTATION: record},
         }});
-        let patched = self.workflows.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
-        patched.map(|object| workflow_seen(&object.metadata)).map_err(write_failure)
+        match self.workflows.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+            Ok(object) => Ok(workflow_seen(&object.metadata)),
+            Err(error) if classify::is_another(&error) => Err(Failure::Conflict),
+            Err(error) => Err(write_failure(error)),
+        }
     }
 
     async fn list_pods(&self, look: Look, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
@@ -193,10 +202,9 @@ impl Cluster for Kube {
         // exit code and message. Deleting it would take both along, and free its name.
         let patch = json!({"metadata": {"uid": uid.0}, "spec": {"activeDeadlineSeconds": 1}});
         let patched = self.pods.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
-        let pod = match patched.map_err(write_failure) {
-            // The name is another pod's now.
-            Err(Failure::Conflict | Failure::Refused { .. }) => return Err(Failure::NotFound),
-            other => other?,
+        let pod = match patched {
+            Err(error) if classify::is_another(&error) => return Err(Failure::NotFound),
+            other => other.map_err(write_failure)?,
         };
         let scheduled = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
         if scheduled || convert::has_ended(&pod) {
@@ -259,8 +267,15 @@ impl Cluster for Kube {
 
     async fn renew_lease(&self, seen: &LeaseSeen, holder: &str) -> Result<LeaseSeen, Failure> {
         let renewed = lease(&seen.name, holder, seen.duration, Some(seen));
-        let replaced = self.leases.replace(&seen.name, &PostParams::default(), &renewed).await;
-        replaced.map(|lease| lease_seen(&lease)).map_err(write_failure)
+        match self.leases.replace(&seen.name, &PostParams::default(), &renewed).await.map_err(write_failure) {
+            Ok(lease) => Ok(lease_seen(&lease)),
+            // One that is gone is a conflict too, with the UID that was named.
+            Err(Failure::Conflict) => {
+                let there = self.leases.get_metadata_opt(&seen.name).await.map_err(read_failure)?;
+                Err(there.map_or(Failure::NotFound, |_| Failure::Conflict))
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     async fn delete_lease(&self, seen: &LeaseSeen) -> Result<(), Failure> {

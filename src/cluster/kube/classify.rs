@@ -25,6 +25,16 @@ pub(super) fn already_exists(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists")
 }
 
+/// Whether a patch named the UID of another object than the one that has the name now. A UID cannot be changed, so the server
+/// finds the patch invalid.
+pub(super) fn is_another(error: &Error) -> bool {
+    let of_uid = |status: &Status| {
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes.into_iter().any(|cause| cause.field == "metadata.uid")
+    };
+    matches!(error, Error::Api(status) if status.code == 422 && of_uid(status))
+}
+
 fn failure(error: Error, write: bool) -> Failure {
     match error {
         Error::Api(status) => answered(&status, write),
