@@ -3,7 +3,7 @@
 use super::{
     Action, Failure, Intent, Now, Policy, Target,
     action::{Write, WriteStep},
-    seen::{LeaseSeen, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, pod_name},
+    seen::{LeaseSeen, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, is_pod_of, pod_name},
     view::{DocumentSeen, OwnLease, PodTrack, Quarantine, Refused, Tracked, Trouble, View, VolumeTrack},
 };
 use std::time::Duration;
@@ -229,10 +229,13 @@ impl View {
     }
 
     fn pods_deleted(&mut self, intent: &Intent) {
-        let Intent::DeletePods(jobs) = intent else { return };
+        let Intent::DeletePods { stage, jobs } = intent else { return };
         for job in jobs {
             if let Some(tracked) = self.workflows.get_mut(job.as_str()) {
-                tracked.pods.clear();
+                match stage {
+                    Some(stage) => tracked.pods.retain(|name, _| !is_pod_of(name, job, *stage)),
+                    None => tracked.pods.clear(),
+                }
                 tracked.trouble = None;
             }
         }
@@ -249,7 +252,7 @@ impl View {
     }
 
     fn cleaning_failed(&mut self, intent: &Intent, failure: &Failure, policy: &Policy, now: Now) {
-        let (Intent::DeletePods(jobs) | Intent::DeleteVolumes(jobs)) = intent else { return };
+        let (Intent::DeletePods { jobs, .. } | Intent::DeleteVolumes(jobs)) = intent else { return };
         for job in jobs {
             if let Some(tracked) = self.workflows.get_mut(job.as_str()) {
                 trouble(tracked, failure.to_string(), policy.cadence.attention, now);

@@ -16,13 +16,15 @@
 use super::{
     Action, Intent, Now, Policy, Target, Verdict, WaitingOn,
     action::{Write, WriteStep},
+    end::{Cause, End},
     lease::{Liveness, liveness},
     pod::spec_for,
     seen::{PodSeen, Progress, WaitingCause},
     transition::{self, Ended},
     view::{Ending, PodTrack, Standing, Tracked, View, VolumeTrack},
 };
-use crate::workflow::{Document, JobId, Record, Stage, State};
+use crate::workflow::{Document, JobId, Record, Stage, State, record::MAX_LEN};
+use jiff::SignedDuration;
 use std::{sync::Arc, time::Duration};
 
 /// What to do about one workflow, and what to say of it.
@@ -71,6 +73,10 @@ pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: 
     if tracked.stale {
         return Step::act(name, Intent::ReadWorkflow);
     }
+    if tracked.is_deleting() {
+        // Its pods and its volume go with it; whatever is begun now would be in their way.
+        return Step::verdict(Verdict::Ignored);
+    }
     match tracked.standing() {
         Standing::Unknown | Standing::Foreign => Step::verdict(Verdict::Ignored),
         Standing::Done(record) if tracked.is_labelled(State::Done) => match record.outcome {
@@ -100,6 +106,12 @@ pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: 
 /// A compare-and-swap of the record. The label follows from it.
 pub(super) fn write(name: &str, tracked: &Tracked, step: WriteStep, record: Record) -> Step {
     let Some(seen) = &tracked.seen else { return Step::verdict(Verdict::Ignored) };
+    let (step, record) = if record.render().len() <= MAX_LEN {
+        (step, record)
+    } else {
+        // No record that engines write comes near: strangers wrote most of it.
+        (WriteStep::Finish, transition::record_unreadable(&record.holder, "it is too long to be written again"))
+    };
     let state = if record.phase.stage().is_none() { State::Done } else { State::Active };
     let write = Write { step, uid: seen.uid.clone(), version: seen.version, state, record };
     Step::act(name, Intent::Write(Box::new(write)))
@@ -134,6 +146,7 @@ fn drive(name: &str, tracked: &Tracked, record: &Record, policy: &Policy, now: N
     match pod.and_then(|track| track.seen.as_ref().map(|seen| (track, seen))) {
         Some((track, _)) if track.gone => run.settle(run.after_gone(track)),
         Some((track, seen)) => match &seen.progress {
+            Progress::Ended(end) if run.is_taken_away(track, end) => run.settle(Ended::Vanished),
             Progress::Ended(end) => run.settle(Ended::Pod { end, ending: track.ending.as_ref() }),
             _ if run.is_lost(track) => run.settle(Ended::Lost),
             _ if track.missing => Step::act(name, Intent::ReadPod { name: seen.name.clone() }),
@@ -167,8 +180,11 @@ impl Run<'_> {
         if stop && never_asked && !(self.stage == Stage::Publish && self.record.attempt == 0) {
             return self.settle(Ended::StoppedBefore);
         }
-        if let Some(due) = self.record.not_before.filter(|due| *due > self.now.wall) {
-            let pause = due.duration_since(self.now.wall).unsigned_abs().min(self.policy.retries.backoff_max);
+        // Nobody writes a pause that is longer than the longest: the clock was set back since.
+        let due = self.record.not_before.map(|due| due.duration_since(self.now.wall));
+        let in_time =
+            |pause: &SignedDuration| pause.is_positive() && pause.unsigned_abs() <= self.policy.retries.backoff_max;
+        if let Some(pause) = due.filter(in_time).map(SignedDuration::unsigned_abs) {
             let on = WaitingOn::Retry { stage: self.stage, attempt: self.record.attempt };
             return Step::wait(on).until(self.now.mono + pause);
         }
@@ -185,6 +201,12 @@ impl Run<'_> {
         }
         let spec = spec_for(self.job, &owner, document, self.record, self.stage, self.policy);
         Step::act(self.name, Intent::CreatePod(Box::new(spec)))
+    }
+
+    /// Whether the pod ended because somebody deletes it, and not by itself: its kubelet still reports the exit status that the
+    /// signal led to, which is nobody's result.
+    fn is_taken_away(&self, track: &PodTrack, end: &End) -> bool {
+        track.deleting.is_some() && track.ending.is_none() && end.cause() == Cause::Workflow
     }
 
     /// Whether the pod was to be gone long ago and is not: its node does not answer, so nobody knows whether it still runs.
@@ -236,7 +258,11 @@ impl Run<'_> {
     /// The pod was seen once and is gone now.
     fn after_gone<'p>(&self, track: &'p PodTrack) -> Ended<'p> {
         match &track.ending {
-            Some(Ending::Stop) => Ended::StoppedBefore,
+            // It was on no node yet when it was asked to end. Any other may have run, and somebody deleted it.
+            Some(Ending::Stop) if track.waiting.is_some_and(|(cause, _)| cause == WaitingCause::Unschedulable) => {
+                Ended::StoppedBefore
+            }
+            Some(Ending::Stop) => Ended::Vanished,
             Some(Ending::WaitedFor { cause, message }) => Ended::waited(*cause, message, self.deadline_for(*cause)),
             None => Ended::Vanished,
         }
@@ -244,7 +270,10 @@ impl Run<'_> {
 
     /// Records how the stage ended and what comes next.
     fn settle(&self, ended: Ended<'_>) -> Step {
-        let stop = self.tracked.stop_requested();
+        // What was done to its pod for somebody who wanted it to end is not undone by another label.
+        let pod = self.tracked.intended_pod(self.job, self.record);
+        let ended_for_stop = pod.is_some_and(|track| track.ending == Some(Ending::Stop));
+        let stop = self.tracked.stop_requested() || ended_for_stop;
         let (step, record) = transition::after(self.record, self.stage, &ended, stop, self.policy, self.now.wall);
         write(self.name, self.tracked, step, record)
     }

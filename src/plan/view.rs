@@ -239,9 +239,14 @@ impl View {
         record.holder == self.me
     }
 
-    /// How many workflows are claimed and not at their end, whoever holds them.
+    /// How many workflows are claimed and not at their end, whoever holds them. One that is being deleted counts while a
+    /// pod of it does.
     pub fn running(&self) -> usize {
-        self.workflows.values().filter(|tracked| matches!(tracked.standing(), Standing::Running(_))).count()
+        let may_run = |tracked: &&Tracked| {
+            !tracked.is_deleting() || tracked.pods.values().any(|pod| pod.seen.is_some() && !pod.is_over())
+        };
+        let running = self.workflows.values().filter(|tracked| matches!(tracked.standing(), Standing::Running(_)));
+        running.filter(may_run).count()
     }
 }
 
@@ -281,6 +286,11 @@ impl Tracked {
     /// Whether its label says so.
     pub fn is_labelled(&self, state: State) -> bool {
         self.seen.as_ref().is_some_and(|seen| seen.state == Some(state))
+    }
+
+    /// Whether it is being deleted. It is there until what it owns is gone, or until whoever holds on to it lets go.
+    pub fn is_deleting(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.deleting)
     }
 
     /// Whether a person asked for its end.

@@ -13,6 +13,7 @@ mod audit;
 mod budget;
 mod cluster;
 mod contract;
+mod ends;
 mod engine;
 mod kills;
 mod kubelet;
@@ -32,6 +33,15 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut tests: Vec<Test> = contract::tests();
+    tests.push(test!(Group::Together, ends::each_end_is_told_apart));
+    tests.push(test!(Group::Together, ends::a_stop_is_honoured_in_every_phase));
+    tests.push(test!(Group::Together, ends::a_workflow_deleted_midway_leaves_nothing));
+    tests.push(test!(Group::Together, ends::a_workflow_made_anew_under_its_name_starts_anew));
+    tests.push(test!(Group::Together, ends::a_pod_deleted_by_hand_is_made_again_under_another_name));
+    tests.push(test!(Group::Together, ends::what_waits_too_long_ends_with_its_reason));
+    tests.push(test!(Group::Together, ends::a_pod_over_its_deadline_is_over_time));
+    tests.push(test!(Group::Together, ends::a_quota_that_is_used_up_is_waited_for_and_then_told));
+    tests.push(test!(Group::Together, ends::a_document_edited_midway_is_not_run));
     tests.push(test!(Group::Alone, budget::a_four_stage_workflow_costs_eleven_requests));
     tests.push(test!(Group::Alone, kills::killed_engines_lose_nothing_and_do_nothing_twice));
     tests.push(test!(Group::Alone, takeover::a_restarted_container_goes_on_within_a_second));
