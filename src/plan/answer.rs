@@ -4,7 +4,7 @@ use super::{
     Action, Failure, Intent, Now, Policy, Target,
     action::{Write, WriteStep},
     seen::{LeaseSeen, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, is_pod_of, pod_name},
-    view::{DocumentSeen, OwnLease, PodTrack, Quarantine, Refused, Tracked, Trouble, View, VolumeTrack},
+    view::{DocumentSeen, OwnLease, PodTrack, Quarantine, RecordSeen, Refused, Tracked, Trouble, View, VolumeTrack},
 };
 use std::time::Duration;
 
@@ -194,6 +194,9 @@ impl View {
         if write.step == WriteStep::Takeover {
             return; // The intent that the record speaks of was its former holder's.
         }
+        if !matches!(&tracked.record, RecordSeen::Some(record) if record.holder == self.me) {
+            return; // A list that overtook this answer shows that another process has it since.
+        }
         let Some((stage, job)) = write.record.phase.stage().zip(name.parse().ok()) else { return };
         let track = tracked.pods.entry(pod_name(&job, stage, write.record.attempt)).or_default();
         track.intended = true;
@@ -278,7 +281,7 @@ fn intended_pod<'a>(tracked: &'a mut Tracked, name: &str, intent: &Intent) -> Op
     match intent {
         Intent::CreatePod(spec) => Some(tracked.pods.entry(spec.name()).or_default()),
         Intent::CreateVolume { job, .. } => {
-            let super::view::RecordSeen::Some(record) = &tracked.record else { return None };
+            let RecordSeen::Some(record) = &tracked.record else { return None };
             debug_assert_eq!(job.as_str(), name);
             let pod = pod_name(job, record.phase.stage()?, record.attempt);
             Some(tracked.pods.entry(pod).or_default())

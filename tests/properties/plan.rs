@@ -272,7 +272,7 @@ fn check(view: &View, policy: &Policy, now: Now, plan: &Plan) -> Result<(), Test
                 claims += usize::from(matches!(&action.intent, Intent::Write(write) if write.step == WriteStep::Claim));
             }
         }
-        check_batch(view, &action.intent)?;
+        check_batch(view, now, &action.intent)?;
         if let Intent::DeleteLease(lease) = &action.intent {
             let used = view.workflows.values().filter_map(|tracked| running(tracked.standing()));
             prop_assert!(used.into_iter().all(|record| record.holder.lease != lease.name));
@@ -391,29 +391,31 @@ fn done(tracked: &Tracked) -> bool {
     matches!(tracked.standing(), Standing::Done(_))
 }
 
-fn check_batch(view: &View, intent: &Intent) -> Result<(), TestCaseError> {
+fn check_batch(view: &View, now: Now, intent: &Intent) -> Result<(), TestCaseError> {
     let (stage, jobs) = match intent {
         Intent::DeletePods { stage, jobs } => (*stage, jobs),
         Intent::DeleteVolumes(jobs) => (None, jobs),
         _ => return Ok(()),
     };
     prop_assert!(!jobs.is_empty());
+    prop_assert_eq!(jobs.iter().collect::<BTreeSet<_>>().len(), jobs.len());
     let mut objects = 0;
     for job in jobs {
         let tracked = &view.workflows[job.as_str()];
-        if let Some(stage) = stage {
-            // A stage's pods go early only where its end is recorded, by us, and every one of them is accounted for.
-            let record = running(tracked.standing()).filter(|record| view.is_mine(record));
-            prop_assert!(record.is_some_and(|record| Phase::from(stage) < record.phase), "{}: {:?}", job, tracked);
-            let mut pods = tracked.pods.iter().filter(|(name, _)| is_pod_of(name, job, stage)).map(|(_, pod)| pod);
-            objects += pods.clone().count();
-            prop_assert!(pods.all(|pod| pod.intended && !pod.uncertain && pod.is_over()), "{}: {:?}", job, tracked);
+        prop_assert!(!tracked.stale, "what is deleted is known: {:?}", tracked);
+        let trouble = tracked.trouble.as_ref().is_some_and(|trouble| trouble.until > now.mono);
+        prop_assert!(!trouble, "{:?} before the pause is over", intent);
+        let Some(stage) = stage else {
+            prop_assert!(done(tracked) && tracked.busy.is_none(), "{}: {:?}", job, tracked);
+            prop_assert!(matches!(intent, Intent::DeletePods { .. }) || tracked.pods.is_empty(), "pods go first");
+            objects += tracked.pods.len();
             continue;
-        }
-        objects += tracked.pods.len();
-        prop_assert!(done(tracked) && tracked.busy.is_none() && !tracked.stale, "{}: {:?}", job, tracked);
-        if matches!(intent, Intent::DeleteVolumes(_)) {
-            prop_assert!(tracked.pods.is_empty(), "a volume goes after its pods");
+        };
+        let record = running(tracked.standing()).expect("a stage goes early only of what runs");
+        prop_assert!(view.is_mine(record) && record.phase > Phase::from(stage), "{:?} in {:?}", stage, record.phase);
+        for (name, pod) in tracked.pods.iter().filter(|(name, _)| is_pod_of(name, job, stage)) {
+            prop_assert!(pod.intended && !pod.uncertain && pod.is_over(), "{} may be asked for, or runs", name);
+            objects += 1;
         }
     }
     prop_assert!(jobs.len() == 1 || objects <= 50, "{objects} objects in one deletion");

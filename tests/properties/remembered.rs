@@ -290,4 +290,10 @@ fn one_that_is_being_claimed_takes_a_slot_as_those_that_run_do() {
     assert_eq!(claims(&view), [Target::Workflow("a".to_owned())]);
     view.workflows.get_mut("a").unwrap().busy = Some("claim");
     assert_eq!(claims(&view), []);
+    // Nor does one take it that is older and was seen later.
+    let older = at(Duration::from_secs(NOW - 1)).wall;
+    let older = WorkflowSeen { name: "z".to_owned(), created: older, ..seen(21, State::Pending, None) };
+    view.see_workflow(older, now());
+    view.workflows.get_mut("z").unwrap().document = Some(Ok(document()));
+    assert_eq!(claims(&view), []);
 }
