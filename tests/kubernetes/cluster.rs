@@ -135,7 +135,8 @@ impl Cluster {
     }
 }
 
-async fn client(kubeconfig: &Path) -> Client {
+/// A client with the credentials of a kubeconfig.
+pub(crate) async fn client(kubeconfig: &Path) -> Client {
     let (kubeconfig, options) = (Kubeconfig::read_from(kubeconfig).unwrap(), KubeConfigOptions::default());
     Client::try_from(Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap()).unwrap()
 }

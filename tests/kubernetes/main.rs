@@ -15,9 +15,11 @@ mod cluster;
 mod contract;
 mod ends;
 mod engine;
+mod faults;
 mod kills;
 mod kubelet;
 mod namespace;
+mod proxy;
 mod runner;
 mod takeover;
 
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
     tests.push(test!(Group::Together, ends::a_pod_over_its_deadline_is_over_time));
     tests.push(test!(Group::Together, ends::a_quota_that_is_used_up_is_waited_for_and_then_told));
     tests.push(test!(Group::Together, ends::a_document_edited_midway_is_not_run));
+    tests.push(test!(Group::Together, faults::each_failure_is_taken_for_what_it_is));
+    tests.extend(faults::runs());
     tests.push(test!(Group::Alone, budget::a_four_stage_workflow_costs_eleven_requests));
     tests.push(test!(Group::Alone, kills::killed_engines_lose_nothing_and_do_nothing_twice));
     tests.push(test!(Group::Alone, takeover::a_restarted_container_goes_on_within_a_second));
