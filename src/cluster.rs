@@ -15,7 +15,7 @@ use crate::{
         pod::PodSpec,
         seen::{LeaseSeen, Listed, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen},
     },
-    workflow::{JobId, document::Fault},
+    workflow::{JobId, Stage, document::Fault},
 };
 use async_trait::async_trait;
 use std::{collections::BTreeMap, time::Duration};
@@ -80,8 +80,8 @@ pub trait Cluster: Send + Sync {
     async fn create_pod(&self, spec: &PodSpec) -> Result<PodSeen, Failure>;
     /// Asks a pod to end: SIGTERM, then SIGKILL after its grace. Idempotent.
     async fn end_pod(&self, name: &str, uid: &Uid) -> Result<(), Failure>;
-    /// Deletes all pods of these workflows. Idempotent; an empty list is refused.
-    async fn delete_pods(&self, jobs: &[JobId]) -> Result<(), Failure>;
+    /// Deletes these workflows' pods: those of one stage, or all. Idempotent; an empty list is refused.
+    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure>;
 
     /// Lists all volumes of ours.
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure>;

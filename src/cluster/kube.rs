@@ -11,7 +11,7 @@ mod lists;
 
 use super::{
     Cluster, Freshness, WorkflowRead, document_text,
-    manifest::{self, MANAGED_BY, Settings, WORKFLOW_LABEL},
+    manifest::{self, COMPONENT_LABEL, MANAGED_BY, Settings, WORKFLOW_LABEL},
     restricted::{Profile, violations},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
         seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
     },
     workflow::{
-        JobId,
+        JobId, Stage,
         record::{MAX_LEN, STATE_LABEL, STATUS_ANNOTATION},
     },
 };
@@ -216,8 +216,8 @@ impl Cluster for Kube {
         self.pods.delete(name, &parameters).await.map(|_| ()).map_err(write_failure)
     }
 
-    async fn delete_pods(&self, jobs: &[JobId]) -> Result<(), Failure> {
-        let selector = lists::of_jobs(jobs)?;
+    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {
+        let selector = lists::of_jobs(stage, jobs)?;
         let deleted = self.pod_metadata.delete_collection(&DeleteParams::background(), &selector).await;
         deleted.map(|_| ()).map_err(write_failure)
     }
@@ -242,7 +242,7 @@ impl Cluster for Kube {
     }
 
     async fn delete_volumes(&self, jobs: &[JobId]) -> Result<(), Failure> {
-        let selector = lists::of_jobs(jobs)?;
+        let selector = lists::of_jobs(None, jobs)?;
         let deleted = self.volume_metadata.delete_collection(&DeleteParams::background(), &selector).await;
         deleted.map(|_| ()).map_err(write_failure)
     }
