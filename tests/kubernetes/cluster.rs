@@ -47,6 +47,7 @@ pub(crate) struct Environment {
     pub(crate) version: String,
     pub(crate) kubeconfigs: BTreeMap<String, PathBuf>,
     pub(crate) users: BTreeMap<String, String>,
+    tokens: BTreeMap<String, String>,
     pub(crate) audit: PathBuf,
     pub(crate) ready_after_seconds: f64,
 }
@@ -127,6 +128,11 @@ impl Cluster {
     /// A user's kubeconfig.
     pub(crate) fn kubeconfig(&self, user: &str) -> &Path {
         &self.environment.kubeconfigs[user]
+    }
+
+    /// What the engine proves with that it is this user.
+    pub(crate) fn engine_token(&self) -> &str {
+        &self.environment.tokens["engine"]
     }
 
     /// The engine's user, as the audit log names it.

@@ -11,6 +11,7 @@
 
 mod audit;
 mod budget;
+mod canary;
 mod cluster;
 mod contract;
 mod ends;
@@ -20,6 +21,7 @@ mod kills;
 mod kubelet;
 mod namespace;
 mod proxy;
+mod rights;
 mod runner;
 mod takeover;
 
@@ -54,5 +56,8 @@ fn main() -> ExitCode {
     tests.push(test!(Group::Takeover, takeover::an_engine_that_is_told_to_stop_hands_over_at_once));
     tests.push(test!(Group::Takeover, takeover::an_engine_that_was_paused_past_its_lease_does_no_harm));
     tests.push(test!(Group::Takeover, takeover::two_engines_share_the_work_and_never_meet));
+    tests.push(test!(Group::Together, rights::events_are_told_where_they_are_allowed_and_never_needed));
+    tests.push(test!(Group::Last, canary::a_secret_of_the_engine_appears_nowhere));
+    tests.push(test!(Group::Last, rights::the_rights_used_are_the_shipped_role));
     runner::run(tests)
 }
