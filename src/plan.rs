@@ -31,6 +31,7 @@ pub mod pod;
 pub mod policy;
 pub mod seen;
 pub mod transition;
+mod trouble;
 pub mod verdict;
 pub mod view;
 

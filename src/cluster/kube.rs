@@ -24,7 +24,7 @@ use crate::{
     },
     workflow::{
         JobId,
-        record::{STATE_LABEL, STATUS_ANNOTATION},
+        record::{MAX_LEN, STATE_LABEL, STATUS_ANNOTATION},
     },
 };
 use async_trait::async_trait;
@@ -148,11 +148,16 @@ impl Cluster for Kube {
     }
 
     async fn write_workflow(&self, name: &str, write: &Write) -> Result<WorkflowSeen, Failure> {
+        let status = write.record.render();
+        if status.len() > MAX_LEN {
+            let message = format!("the record has {} bytes", status.len());
+            return Err(Failure::Refused { reason: "TooLarge".to_owned(), message });
+        }
         let patch = json!({"metadata": {
             // The precondition: versions are never used twice, so this names the object's UID as well.
             "resourceVersion": write.version.0.to_string(),
             "labels": {STATE_LABEL: write.state.as_str()},
-            "annotations": {STATUS_ANNOTATION: write.record.render()},
+            "annotations": {STATUS_ANNOTATION: status},
         }});
         let patched = self.workflows.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
         patched.map(|object| workflow_seen(&object.metadata)).map_err(write_failure)
@@ -202,8 +207,10 @@ impl Cluster for Kube {
         if scheduled || convert::has_ended(&pod) {
             return Ok(());
         }
-        // No kubelet has it, so nothing would ever end it.
-        let preconditions = Some(Preconditions { uid: Some(uid.0.clone()), resource_version: None });
+        // No kubelet has it, so nothing would ever end it. If a node takes it at this moment, the version is another one, and
+        // it is asked again: what is deleted here has certainly never run.
+        let resource_version = pod.metadata.resource_version.clone();
+        let preconditions = Some(Preconditions { uid: Some(uid.0.clone()), resource_version });
         let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
         self.pods.delete(name, &parameters).await.map(|_| ()).map_err(write_failure)
     }

@@ -4,7 +4,7 @@ use super::{
     Action, Intent, Now, Plan, Policy, Target, Verdict, WaitingOn,
     action::WriteStep,
     drive::{Step, write},
-    transition,
+    guarded, transition,
     view::{Standing, Tracked, View},
 };
 use crate::workflow::{JobId, digest::Sha256, document::Fault};
@@ -38,7 +38,8 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
             free = free.saturating_sub(usize::from(!refusal));
         }
         if ready {
-            let step = admit(view, name, tracked, now);
+            let step = guarded(|| admit(view, name, tracked, now));
+            let step = step.unwrap_or_else(|panic| Step::verdict(Verdict::Quarantined(panic)));
             plan.actions.extend(step.action);
             plan.verdicts.insert(name.clone(), step.verdict);
         }
