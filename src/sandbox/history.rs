@@ -117,6 +117,7 @@ struct Judge<'a> {
     made: BTreeSet<(&'a Uid, Stage, u32)>,
     stored: BTreeMap<&'a str, Sha256>,
     to_stop: BTreeSet<&'a Uid>,
+    gone: BTreeSet<&'a Uid>,
 }
 
 impl<'a> Judge<'a> {
@@ -128,6 +129,7 @@ impl<'a> Judge<'a> {
             }
             Event::WorkflowDeleted { workflow } => {
                 self.records.remove(workflow);
+                self.gone.insert(workflow);
             }
             Event::PodCreated { workflow, pod, stage, attempt } => self.created(at, workflow, pod, *stage, *attempt),
             Event::PodEnded { pod, .. } | Event::PodDeleted { pod } | Event::PodLost { pod } => {
@@ -168,6 +170,9 @@ impl<'a> Judge<'a> {
     }
 
     fn created(&mut self, at: Duration, workflow: &'a Uid, pod: &'a Uid, stage: Stage, attempt: u32) {
+        if self.gone.contains(workflow) {
+            return; // Its request was under way; it is carried out, and the garbage is collected.
+        }
         if !self.made.insert((workflow, stage, attempt)) {
             self.breaks(at, "once", format!("{workflow} has a second pod for {stage}/{attempt}"));
         }
