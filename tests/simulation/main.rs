@@ -14,6 +14,7 @@ mod bites;
 mod evidence;
 mod exhaustive;
 mod hostile;
+mod properties;
 mod rules;
 mod takeover;
 mod world;
