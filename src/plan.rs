@@ -94,8 +94,11 @@ pub fn plan(view: &View, policy: &Policy, now: Now) -> Plan {
 /// One poison object must not stop the rest (Argo's CVE-2026-40886 was a panic over one annotation): a panic in one
 /// workflow's decision becomes that workflow's verdict.
 fn guarded<T>(decide: impl FnOnce() -> T) -> Result<T, String> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(decide)).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        text.unwrap_or("a panic without a message").to_owned()
-    })
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(decide)).map_err(|panic| panic_text(&*panic))
+}
+
+/// What a panic said.
+pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a message").to_owned()
 }

@@ -11,7 +11,7 @@ use crate::workflow::{JobId, digest::Sha256, document::Fault};
 
 /// Overrules the verdicts of pending workflows that nothing else stands against.
 pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
-    if !view.looks.audited() {
+    if !view.looks.audited() || !view.counted() {
         return;
     }
     let mut queue: Vec<(&String, &Tracked)> =

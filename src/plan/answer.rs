@@ -91,6 +91,9 @@ impl View {
     pub fn action_panicked(&mut self, action: &Action, panic: String) {
         self.not_busy(action);
         if let Target::Workflow(name) = &action.target {
+            if let (Some(tracked), Intent::CreatePod(spec)) = (self.workflows.get_mut(name), &action.intent) {
+                tracked.pods.entry(spec.name()).or_default().uncertain = true; // It may have been sent.
+            }
             self.quarantine(name, panic);
         }
     }
@@ -142,15 +145,20 @@ impl View {
             (_, Answer::Volume(volume)) => {
                 let owner = self.workflows.get(name).and_then(Tracked::uid);
                 if owner.is_some() && owner != volume.owner.as_ref() {
-                    self.namesake(name, now);
+                    self.namesake(name, intent, WaitingCause::Volume, now);
                 } else {
                     self.see_volume(&volume);
+                    if let Some(track) =
+                        self.workflows.get_mut(name).and_then(|tracked| intended_pod(tracked, name, intent))
+                    {
+                        track.waiting = None;
+                    }
                 }
             }
             (Intent::CreatePod(_), Answer::Pod(pod)) => {
                 let owner = self.workflows.get(name).and_then(Tracked::uid);
                 if owner != pod.owner.as_ref() {
-                    self.namesake(name, now);
+                    self.namesake(name, intent, WaitingCause::Starting, now);
                 } else {
                     self.see_pod(pod, now);
                 }
@@ -160,6 +168,7 @@ impl View {
                 // What became of it is seen by looking: it runs on for its grace, or is gone already.
                 if let Some(track) = self.workflows.get_mut(name).and_then(|tracked| tracked.pods.get_mut(pod)) {
                     track.ending = Some(why.clone());
+                    track.leaving.get_or_insert(now.mono);
                     track.missing = true;
                 }
             }
@@ -167,9 +176,13 @@ impl View {
         }
     }
 
-    /// An earlier workflow's pod or volume still has the name. It goes with its owner; until then, wait.
-    fn namesake(&mut self, name: &str, now: Now) {
+    /// An earlier workflow's pod or volume still has the name. It goes with its owner; until then, wait, as for any other
+    /// obstacle of this kind.
+    fn namesake(&mut self, name: &str, intent: &Intent, cause: WaitingCause, now: Now) {
         if let Some(tracked) = self.workflows.get_mut(name) {
+            if let Some(track) = intended_pod(tracked, name, intent) {
+                obstacle(track, cause, now);
+            }
             tracked.volume =
                 if tracked.volume == VolumeTrack::Present { VolumeTrack::Present } else { VolumeTrack::Foreign };
             trouble(tracked, "an earlier workflow of this name is not gone yet".to_owned(), Duration::ZERO, now);
@@ -210,7 +223,8 @@ impl View {
             Failure::NotDone { error, after } => trouble(tracked, error, after.unwrap_or_default(), now),
             Failure::Unknown { error } => {
                 if let Intent::CreatePod(spec) = intent {
-                    tracked.pods.entry(spec.name()).or_default().uncertain = true;
+                    let track = tracked.pods.entry(spec.name()).or_default();
+                    (track.uncertain, track.absent) = (true, false);
                 }
                 tracked.stale = matches!(intent, Intent::Write(_));
                 trouble(tracked, error, Duration::ZERO, now);
@@ -221,9 +235,7 @@ impl View {
             },
             Failure::Quota { message } => {
                 if let Some(track) = intended_pod(tracked, name, intent) {
-                    let since =
-                        track.waiting.filter(|(cause, _)| *cause == WaitingCause::Quota).map(|(_, since)| since);
-                    track.waiting = Some((WaitingCause::Quota, since.unwrap_or(now.mono)));
+                    obstacle(track, WaitingCause::Quota, now);
                 }
                 trouble(tracked, format!("a quota is used up: {message}"), policy.retries.backoff_first, now);
             }
@@ -276,6 +288,12 @@ fn intended_pod<'a>(tracked: &'a mut Tracked, name: &str, intent: &Intent) -> Op
         }
         _ => None,
     }
+}
+
+/// Notes what keeps a pod from being made, and since when that has been so.
+fn obstacle(track: &mut PodTrack, cause: WaitingCause, now: Now) {
+    let since = track.waiting.filter(|(known, _)| *known == cause).map(|(_, since)| since);
+    track.waiting = Some((cause, since.unwrap_or(now.mono)));
 }
 
 fn trouble(tracked: &mut Tracked, error: String, at_least: Duration, now: Now) {

@@ -18,8 +18,8 @@ use super::{
     action::{Write, WriteStep},
     end::{Cause, End},
     lease::{Liveness, liveness},
-    pod::spec_for,
-    seen::{PodSeen, Progress, WaitingCause},
+    pod::{deadline, spec_for},
+    seen::{PodSeen, Progress, WaitingCause, pod_name},
     transition::{self, Ended},
     view::{Ending, PodTrack, Standing, Tracked, View, VolumeTrack},
 };
@@ -148,7 +148,7 @@ fn drive(name: &str, tracked: &Tracked, record: &Record, policy: &Policy, now: N
         Some((track, seen)) => match &seen.progress {
             Progress::Ended(end) if run.is_taken_away(track, end) => run.settle(Ended::Vanished),
             Progress::Ended(end) => run.settle(Ended::Pod { end, ending: track.ending.as_ref() }),
-            _ if run.is_lost(track) => run.settle(Ended::Lost),
+            _ if run.lost_at(track).is_some_and(|at| now.mono >= at) => run.settle(Ended::Lost),
             _ if track.missing => Step::act(name, Intent::ReadPod { name: seen.name.clone() }),
             Progress::Waiting(waiting) => run.waiting(track, seen, waiting.cause, &waiting.message),
             Progress::Running => run.running(track, seen),
@@ -172,12 +172,12 @@ impl Run<'_> {
     /// The intended pod was not seen yet.
     fn begin(&self, pod: Option<&PodTrack>, document: Option<&Arc<Document>>) -> Step {
         let stop = self.tracked.stop_requested();
-        // Nobody can have asked for this pod: the intent is ours, and we have not. So it need not be made.
-        let never_asked = pod.is_some_and(|track| track.intended && !track.uncertain);
         if let Some(refused) = pod.and_then(|track| track.refused.as_ref()) {
-            return self.settle(Ended::NeverRan { reason: refused.reason.clone(), message: refused.message.clone() });
+            let ended = Ended::NeverRan { reason: refused.reason.clone(), message: refused.message.clone() };
+            return self.without_pod(pod, ended);
         }
-        if stop && never_asked && !(self.stage == Stage::Publish && self.record.attempt == 0) {
+        let not_made = pod.is_some_and(PodTrack::certainly_not_made);
+        if stop && not_made && !(self.stage == Stage::Publish && self.record.attempt == 0) {
             return self.settle(Ended::StoppedBefore);
         }
         // Nobody writes a pause that is longer than the longest: the clock was set back since.
@@ -188,83 +188,96 @@ impl Run<'_> {
             let on = WaitingOn::Retry { stage: self.stage, attempt: self.record.attempt };
             return Step::wait(on).until(self.now.mono + pause);
         }
-        let Some(document) = document else { return self.settle(Ended::DocumentChanged) };
+        let Some(owner) = self.tracked.uid() else { return Step::verdict(Verdict::Ignored) };
+        let Some(spec) = spec_for(self.job, owner, document, self.record, self.stage, self.policy) else {
+            return self.without_pod(pod, Ended::DocumentChanged);
+        };
         if let Some((cause, since)) = pod.and_then(|track| track.waiting)
             && self.now.mono >= since + self.deadline_for(cause)
         {
             let message = self.tracked.trouble.as_ref().map(|trouble| trouble.error.clone()).unwrap_or_default();
-            return self.settle(Ended::waited(cause, &message, self.deadline_for(cause)));
+            return self.without_pod(pod, Ended::waited(cause, &message, self.deadline_for(cause)));
         }
-        let Some(owner) = self.tracked.uid().cloned() else { return Step::verdict(Verdict::Ignored) };
         if self.tracked.volume != VolumeTrack::Present {
-            return Step::act(self.name, Intent::CreateVolume { job: self.job.clone(), owner });
+            return Step::act(self.name, Intent::CreateVolume { job: self.job.clone(), owner: owner.clone() });
         }
-        let spec = spec_for(self.job, &owner, document, self.record, self.stage, self.policy);
         Step::act(self.name, Intent::CreatePod(Box::new(spec)))
     }
 
     /// Whether the pod ended because somebody deletes it, and not by itself: its kubelet still reports the exit status that the
     /// signal led to, which is nobody's result.
     fn is_taken_away(&self, track: &PodTrack, end: &End) -> bool {
-        track.deleting.is_some() && track.ending.is_none() && end.cause() == Cause::Workflow
+        let deleting = track.seen.as_ref().is_some_and(|seen| seen.deleting);
+        deleting && track.ending.is_none() && end.cause() == Cause::Workflow
     }
 
-    /// Whether the pod was to be gone long ago and is not: its node does not answer, so nobody knows whether it still runs.
-    fn is_lost(&self, track: &PodTrack) -> bool {
-        track.deleting.is_some_and(|since| self.now.mono >= since + self.policy.stop_grace + self.policy.waiting.start)
+    /// The stage ends without a pod: certainly, or else it is looked whether somebody's late request made one.
+    fn without_pod(&self, pod: Option<&PodTrack>, ended: Ended<'_>) -> Step {
+        if pod.is_some_and(PodTrack::certainly_not_made) {
+            return self.settle(ended);
+        }
+        Step::act(self.name, Intent::ReadPod { name: pod_name(self.job, self.stage, self.record.attempt) })
+    }
+
+    /// When the pod must have been gone: asked to end, being deleted, or past its own deadline. Who is still there then has
+    /// a node or a kubelet that does not answer, and nobody knows whether it still runs.
+    fn lost_at(&self, track: &PodTrack) -> Option<Duration> {
+        let document = self.tracked.document.as_ref().and_then(|document| document.as_ref().ok());
+        let overdue = |since| since + deadline(self.stage, document.map(|document| &**document), self.policy);
+        let out = track.leaving.or(track.running.map(overdue))?;
+        Some(out + self.policy.stop_grace + self.policy.waiting.start)
     }
 
     /// The pod is there and does not run yet.
     fn waiting(&self, track: &PodTrack, seen: &PodSeen, cause: WaitingCause, message: &str) -> Step {
-        if track.ending.is_some() || track.deleting.is_some() {
+        if track.leaving.is_some() {
             return self.stopping(track);
         }
         if self.tracked.stop_requested() && self.stage != Stage::Publish {
             return self.end(seen, Ending::Stop);
         }
         let since = track.waiting.map_or(track.since, |(_, since)| since);
-        let deadline = since + self.deadline_for(cause);
+        let after = self.deadline_for(cause);
+        let deadline = since + after;
         if self.now.mono >= deadline {
-            return self.end(seen, Ending::WaitedFor { cause, message: message.to_owned() });
+            return self.end(seen, Ending::WaitedFor { cause, message: message.to_owned(), after });
         }
         Step::wait(WaitingOn::PodStart { stage: self.stage, cause }).until(deadline)
     }
 
     /// The pod runs. Its own deadline is kept by the kubelet.
     fn running(&self, track: &PodTrack, seen: &PodSeen) -> Step {
-        if track.ending.is_some() || track.deleting.is_some() {
+        if track.leaving.is_some() {
             return self.stopping(track);
         }
         // What is being stored already was released; it is finished rather than torn.
         if self.tracked.stop_requested() && self.stage != Stage::Publish {
             return self.end(seen, Ending::Stop);
         }
-        Step::wait(WaitingOn::PodEnd { stage: self.stage })
+        self.until_lost(track, WaitingOn::PodEnd { stage: self.stage })
     }
 
     /// The pod is on its way out.
     fn stopping(&self, track: &PodTrack) -> Step {
-        let step = Step::wait(WaitingOn::PodStop { stage: self.stage });
-        match track.deleting {
-            Some(since) => step.until(since + self.policy.stop_grace + self.policy.waiting.start),
-            None => step,
-        }
+        self.until_lost(track, WaitingOn::PodStop { stage: self.stage })
+    }
+
+    fn until_lost(&self, track: &PodTrack, on: WaitingOn) -> Step {
+        Step { wake: self.lost_at(track), ..Step::wait(on) }
     }
 
     fn end(&self, seen: &PodSeen, why: Ending) -> Step {
         Step::act(self.name, Intent::EndPod { name: seen.name.clone(), uid: seen.uid.clone(), why })
     }
 
-    /// The pod was seen once and is gone now.
+    /// The pod was seen once and is gone now. Only of one that no node had taken is it known that it never ran.
     fn after_gone<'p>(&self, track: &'p PodTrack) -> Ended<'p> {
+        let on_no_node =
+            track.waiting.is_some_and(|(cause, _)| matches!(cause, WaitingCause::Unschedulable | WaitingCause::Volume));
         match &track.ending {
-            // It was on no node yet when it was asked to end. Any other may have run, and somebody deleted it.
-            Some(Ending::Stop) if track.waiting.is_some_and(|(cause, _)| cause == WaitingCause::Unschedulable) => {
-                Ended::StoppedBefore
-            }
-            Some(Ending::Stop) => Ended::Vanished,
-            Some(Ending::WaitedFor { cause, message }) => Ended::waited(*cause, message, self.deadline_for(*cause)),
-            None => Ended::Vanished,
+            Some(Ending::Stop) if on_no_node => Ended::StoppedBefore,
+            Some(Ending::WaitedFor { cause, message, after }) if on_no_node => Ended::waited(*cause, message, *after),
+            _ => Ended::Vanished,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Now, Policy,
-    look::Looks,
+    look::{Look, Looks},
     seen::{LeaseSeen, PodSeen, Progress, Uid, Version, WaitingCause, WorkflowSeen, pod_name},
 };
 use crate::workflow::{Document, JobId, Phase, Record, State, document::Fault, record::Holder};
@@ -124,14 +124,18 @@ pub struct PodTrack {
     pub since: Duration,
     /// The obstacle it waits for, and since when: monotonic.
     pub waiting: Option<(WaitingCause, Duration)>,
-    /// Since when it is seen being deleted without being gone: monotonic.
-    pub deleting: Option<Duration>,
+    /// Since when it is seen to run: monotonic.
+    pub running: Option<Duration>,
+    /// Since when it is on its way out, asked to end or seen being deleted: monotonic.
+    pub leaving: Option<Duration>,
     /// Why it was asked to end, if it was.
     pub ending: Option<Ending>,
     /// A list did not show it: to be confirmed by reading it.
     pub missing: bool,
-    /// A consistent read found nothing: it is gone.
+    /// It was seen, and then a consistent read found nothing: it is gone.
     pub gone: bool,
+    /// It was never seen, and a consistent read found nothing.
+    pub absent: bool,
 }
 
 /// Why a pod or its volume cannot be created.
@@ -154,6 +158,8 @@ pub enum Ending {
         cause: WaitingCause,
         /// What the cluster said about it.
         message: String,
+        /// How long.
+        after: Duration,
     },
 }
 
@@ -239,6 +245,14 @@ impl View {
         record.holder == self.me
     }
 
+    /// Whether [`View::running`] counts what other engines have claimed: they do not tell, and a list of what is pending does
+    /// not show it any more. So where there are others, the active ones must have been listed no earlier than the pending.
+    pub fn counted(&self) -> bool {
+        let alone = self.leases.values().all(|track| track.seen.as_ref().is_none_or(|lease| lease.holder.is_empty()));
+        let version = |look| self.looks.listed.get(&look).copied().unwrap_or_default();
+        alone || version(Look::AuditWorkflows) >= version(Look::Attention)
+    }
+
     /// How many workflows are claimed and not at their end, whoever holds them. One that is being deleted counts while a
     /// pod of it does.
     pub fn running(&self) -> usize {
@@ -310,6 +324,12 @@ impl Tracked {
 }
 
 impl PodTrack {
+    /// Whether nobody can have asked for it, or a consistent read found that nobody did: what stands for it need not
+    /// reckon with a pod that was not seen yet.
+    pub fn certainly_not_made(&self) -> bool {
+        self.seen.is_none() && (self.absent || self.intended && !self.uncertain)
+    }
+
     /// Whether it is known to have ended, or to be gone.
     pub fn is_over(&self) -> bool {
         self.gone || self.seen.as_ref().is_some_and(|seen| matches!(seen.progress, Progress::Ended(_)))

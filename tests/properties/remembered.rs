@@ -243,7 +243,11 @@ fn a_pod_made_anew_is_waited_for_by_its_own_deadline() {
     let mut view = running(Phase::Configure, 0);
     let waiting = |cause| Progress::Waiting(Waiting { cause, message: String::new() });
     view.see_pod(pod(Stage::Configure, 0, 11, waiting(WaitingCause::Unschedulable)), now());
-    let why = Ending::WaitedFor { cause: WaitingCause::Unschedulable, message: String::new() };
+    let why = Ending::WaitedFor {
+        cause: WaitingCause::Unschedulable,
+        message: String::new(),
+        after: Duration::from_secs(600),
+    };
     let (name, uid) = ("wf-configure-0".to_owned(), Uid("pod-1".to_owned()));
     answered(&mut view, Intent::EndPod { name, uid, why }, Ok(Answer::Done));
     // It went, and a late request made it anew.

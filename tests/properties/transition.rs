@@ -49,7 +49,7 @@ fn kind() -> impl Strategy<Value = Kind> {
     let ending = prop_oneof![
         4 => Just(None),
         1 => Just(Some(Ending::Stop)),
-        1 => (cause(), any::<String>()).prop_map(|(cause, message)| Some(Ending::WaitedFor { cause, message })),
+        1 => (cause(), any::<String>()).prop_map(|(cause, message)| Some(Ending::WaitedFor { cause, message, after: std::time::Duration::from_secs(600) })),
     ];
     prop_oneof![
         8 => (end(), ending).prop_map(|(end, ending)| Kind::Pod(end, ending)),

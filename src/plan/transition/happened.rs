@@ -13,7 +13,6 @@ use crate::{
         report::{self, ConfigureReport, ExecReport, PublishReport},
     },
 };
-use std::time::Duration;
 
 /// What happened in a stage, sorted by what it means for the workflow.
 pub(super) enum Happened {
@@ -131,12 +130,19 @@ pub(super) fn published(ended: &Ended<'_>, stop: bool, next: &mut Record, policy
                 message: format!("publish ended without a report ({}); see its log", end.describe()),
             },
         },
-        Ended::NeverRan { reason, message } => {
-            Happened::Platform { reason: "PublishFailed".to_owned(), message: format!("{reason}: {message}") }
-        }
-        other => not_by_itself(other),
+        // What is wrong with its image or its node passes, or an admin sees to it: the results are worth the wait.
+        other => match not_by_itself(other) {
+            Happened::Failure { outcome: Outcome::Failed, reason, message } if never_ran(other) => {
+                Happened::Platform { reason: "PublishFailed".to_owned(), message: format!("{reason}: {message}") }
+            }
+            happened => happened,
+        },
     };
     if stop { stopped() } else { happened }
+}
+
+fn never_ran(ended: &Ended<'_>) -> bool {
+    matches!(ended, Ended::NeverRan { .. } | Ended::Pod { ending: Some(Ending::WaitedFor { .. }), .. })
 }
 
 /// Ends that have nothing to do with what the stage is for.
@@ -157,8 +163,8 @@ fn not_by_itself(ended: &Ended<'_>) -> Happened {
             "the document was edited or removed after the workflow was claimed; register a new workflow instead",
         ),
         Ended::StoppedBefore => stopped(),
-        Ended::Pod { ending: Some(Ending::WaitedFor { cause, message }), .. } => {
-            match Ended::waited(*cause, message, Duration::ZERO) {
+        Ended::Pod { ending: Some(Ending::WaitedFor { cause, message, after }), .. } => {
+            match Ended::waited(*cause, message, *after) {
                 Ended::NeverRan { reason, message } => failed(&reason, &message),
                 _ => stopped(),
             }

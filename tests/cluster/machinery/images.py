@@ -5,6 +5,7 @@ An image here is one layer, written in a fixed order with a fixed time, so that 
     pause       the sandbox's first process (programs/pause.go)
     busybox     Debian's busybox-static, a link for each applet
     python      Debian's python3 with what it needs, and busybox for a shell
+    filter      a filter for the tests of the engine on a node (programs/filter), with busybox around it
     shellless   one static program and nothing else (programs/shellless.go)
     engine      operator-engine, as the project's Dockerfile has it
 """
@@ -27,6 +28,7 @@ from .keeper import Failed
 HERE = pathlib.Path(__file__).resolve().parent.parent
 
 PAUSE = "operator-engine.test/pause:1"
+FILTER = "operator-engine.test/filter:1"
 SHELLLESS = "operator-engine.test/shellless:1"
 ENGINE = "operator-engine.test/operator-engine:test"
 
@@ -35,6 +37,7 @@ NAMES = {
     "pause": [PAUSE],
     "busybox": ["docker.io/library/busybox:1.35", "docker.io/library/busybox:1.37"],
     "python": ["docker.io/library/python:3.11", "docker.io/library/python:3.12-slim"],
+    "filter": [FILTER],
     "shellless": [SHELLLESS],
     "engine": [ENGINE],
 }
@@ -60,6 +63,7 @@ def make(name, folder, engine=None):
             "pause": lambda: go_program(root, "pause"),
             "busybox": lambda: busybox(root),
             "python": lambda: python(root, pathlib.Path(scratch)),
+            "filter": lambda: filter_script(root),
             "shellless": lambda: go_program(root, "shellless"),
             "engine": lambda: operator_engine(root, engine),
         }[name]()
@@ -94,6 +98,12 @@ def busybox(root):
     (root / "tmp").chmod(0o1777)
     users(root)
     return {"Cmd": ["sh"], "Env": [PATH]}
+
+
+def filter_script(root):
+    busybox(root)
+    shutil.copy2(HERE / "programs" / "filter", root / "filter")
+    return {"Entrypoint": ["/filter"], "User": "65534:65534", "Env": [PATH]}
 
 
 def python(root, scratch):
