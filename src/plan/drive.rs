@@ -14,49 +14,20 @@
 //! Each step follows from the record and the evidence alone, so a restart and an ordinary turn are one path.
 
 use super::{
-    Action, Intent, Now, Policy, Target, Verdict, WaitingOn,
+    Action, Intent, Now, Policy, Verdict, WaitingOn,
     action::{Write, WriteStep},
     end::{Cause, End},
     lease::{Liveness, liveness},
     pod::{deadline, spec_for},
     seen::{PodSeen, Progress, WaitingCause, pod_name},
+    standing::Standing,
+    step::Step,
     transition::{self, Ended},
-    view::{Ending, PodTrack, Standing, Tracked, View, VolumeTrack},
+    view::{Ending, PodTrack, Tracked, View, VolumeTrack},
 };
 use crate::workflow::{Document, JobId, Record, Stage, State, record::MAX_LEN};
 use jiff::SignedDuration;
 use std::{sync::Arc, time::Duration};
-
-/// What to do about one workflow, and what to say of it.
-#[derive(Debug)]
-pub struct Step {
-    /// At most one action.
-    pub action: Option<Action>,
-    /// What to say.
-    pub verdict: Verdict,
-    /// When to decide again even if nothing is seen: monotonic.
-    pub wake: Option<Duration>,
-}
-
-impl Step {
-    /// Nothing to do, only something to say.
-    pub fn verdict(verdict: Verdict) -> Self {
-        Self { action: None, verdict, wake: None }
-    }
-
-    fn wait(on: WaitingOn) -> Self {
-        Self::verdict(Verdict::Waiting(on))
-    }
-
-    fn until(self, wake: Duration) -> Self {
-        Self { wake: Some(wake), ..self }
-    }
-
-    fn act(name: &str, intent: Intent) -> Self {
-        let verdict = Verdict::Acting(intent.name());
-        Self { action: Some(Action { target: Target::Workflow(name.to_owned()), intent }), verdict, wake: None }
-    }
-}
 
 /// Decides about one workflow. Pending ones are admitted elsewhere ([`super::admission`]), because they compete.
 pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: Now, may_write: bool) -> Step {
@@ -85,6 +56,8 @@ pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: 
         },
         _ if !may_write => Step::wait(WaitingOn::OwnLease),
         _ if !view.looks.audited() => Step::wait(WaitingOn::FirstAudit),
+        // What it owned goes with it. A pod made now would only be in the way of that.
+        _ if tracked.seen.as_ref().is_some_and(|seen| seen.deleting) => Step::wait(WaitingOn::Deletion),
         // Applying a manifest once more sets its label again. The end is final, so the label is put right.
         Standing::Done(record) => write(name, tracked, WriteStep::Finish, record.clone()),
         // Decided by admission, which overrules this.

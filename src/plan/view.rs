@@ -4,8 +4,9 @@ use super::{
     Now, Policy,
     look::{Look, Looks},
     seen::{LeaseSeen, PodSeen, Progress, Uid, Version, WaitingCause, WorkflowSeen, pod_name},
+    standing::Standing,
 };
-use crate::workflow::{Document, JobId, Phase, Record, State, document::Fault, record::Holder};
+use crate::workflow::{Document, JobId, Record, State, document::Fault, record::Holder};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Everything this engine knows.
@@ -196,25 +197,6 @@ pub struct Quarantine {
     pub version: Version,
 }
 
-/// What a workflow is, by label and record together. The record is the truth where both speak.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Standing<'a> {
-    /// Not looked at yet, or deleted.
-    Unknown,
-    /// Nothing to us.
-    Foreign,
-    /// Waiting to be claimed.
-    Pending,
-    /// To be stopped before anybody claimed it.
-    StoppedUnclaimed,
-    /// Claimed, by its label, but without a record that could be read: the text says what is wrong.
-    Broken(&'a str),
-    /// Claimed and not at its end.
-    Running(&'a Record),
-    /// At its end.
-    Done(&'a Record),
-}
-
 impl View {
     /// The view of a process that has seen nothing.
     pub fn new(me: Holder) -> Self {
@@ -278,22 +260,6 @@ impl Tracked {
             trouble: None,
             quarantine: None,
             done_since: None,
-        }
-    }
-
-    /// What it is. See [`Standing`].
-    pub fn standing(&self) -> Standing<'_> {
-        let Some(seen) = &self.seen else { return Standing::Unknown };
-        match (&self.record, seen.state) {
-            (RecordSeen::Some(record), _) if record.phase == Phase::Done => Standing::Done(record),
-            (RecordSeen::Some(record), _) => Standing::Running(record),
-            (RecordSeen::Unreadable(error), Some(State::Active | State::Stopping | State::Pending)) => {
-                Standing::Broken(error)
-            }
-            (RecordSeen::None, Some(State::Active)) => Standing::Broken("there is none"),
-            (RecordSeen::None, Some(State::Pending)) => Standing::Pending,
-            (RecordSeen::None, Some(State::Stopping)) => Standing::StoppedUnclaimed,
-            (RecordSeen::None | RecordSeen::Unreadable(_), Some(State::Done) | None) => Standing::Foreign,
         }
     }
 

@@ -218,9 +218,11 @@ fn what_others_hold_or_what_is_in_doubt_is_left_alone() {
         holder: "other-1".to_owned(),
         duration: Duration::from_secs(15),
     };
-    view.look_begun(Look::Leases, second(DONE + 40));
-    view.leases_listed(Listed { items: vec![lease], version: Version(20) }, second(DONE + 40));
-    assert_eq!(pods_deleted(&view, second(DONE + 54)), [""; 0], "the engine that finished it cleans up");
+    for (version, at) in [(20, DONE + 40), (21, DONE + 54), (22, DONE + 55)] {
+        assert_eq!(pods_deleted(&view, second(at)), [""; 0], "the engine that finished it cleans up");
+        view.look_begun(Look::Leases, second(at));
+        view.leases_listed(Listed { items: vec![lease.clone()], version: Version(version) }, second(at));
+    }
     assert_eq!(pods_deleted(&view, second(DONE + 55)), ["wf"], "unless it is dead");
 }
 
