@@ -163,7 +163,7 @@ impl World {
             }
             Event::Time(pass, jump) => {
                 self.now.mono += pass;
-                self.now.wall = self.now.wall + SignedDuration::from_secs(jump);
+                self.now.wall += SignedDuration::from_secs(jump);
             }
             Event::Act(index, outcome) => {
                 let actions = plan(&self.view, &self.policy, now).actions;
