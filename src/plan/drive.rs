@@ -23,7 +23,11 @@ use super::{
     transition::{self, Ended},
     view::{Ending, PodTrack, Standing, Tracked, View, VolumeTrack},
 };
-use crate::workflow::{Document, JobId, Record, Stage, State, record::MAX_LEN};
+use crate::workflow::{
+    Document, JobId, Record, Stage, State,
+    record::MAX_LEN,
+    report::{self, ExecReport},
+};
 use jiff::SignedDuration;
 use std::{sync::Arc, time::Duration};
 
@@ -147,7 +151,7 @@ fn drive(name: &str, tracked: &Tracked, record: &Record, policy: &Policy, now: N
         Some((track, _)) if track.gone => run.settle(run.after_gone(track)),
         Some((track, seen)) => match &seen.progress {
             Progress::Ended(end) if run.is_taken_away(track, end) => run.settle(Ended::Vanished),
-            Progress::Ended(end) => run.settle(Ended::Pod { end, ending: track.ending.as_ref() }),
+            Progress::Ended(end) => run.settle(run.after_end(end, track.ending.as_ref())),
             _ if run.is_lost(track) => run.settle(Ended::Lost),
             _ if track.missing => Step::act(name, Intent::ReadPod { name: seen.name.clone() }),
             Progress::Waiting(waiting) => run.waiting(track, seen, waiting.cause, &waiting.message),
@@ -204,9 +208,17 @@ impl Run<'_> {
     }
 
     /// Whether the pod ended because somebody deletes it, and not by itself: its kubelet still reports the exit status that the
-    /// signal led to, which is nobody's result.
+    /// signal led to, which is nobody's result. It may be 0: an algorithm that was asked to end is not done for that, and a
+    /// filter has agreed to nothing. The other two say in their reports what they did.
     fn is_taken_away(&self, track: &PodTrack, end: &End) -> bool {
-        track.deleting.is_some() && track.ending.is_none() && end.cause() == Cause::Workflow
+        let not_its_own = match (end.cause(), self.stage) {
+            (Cause::Workflow, _) | (Cause::Success, Stage::Filter) => true,
+            (Cause::Success, Stage::Algorithm) => {
+                report::parse::<ExecReport>(&end.message).is_some_and(|report| report.stopped)
+            }
+            _ => false,
+        };
+        track.deleting.is_some() && track.ending.is_none() && not_its_own
     }
 
     /// Whether the pod was to be gone long ago and is not: its node does not answer, so nobody knows whether it still runs.
@@ -253,6 +265,16 @@ impl Run<'_> {
 
     fn end(&self, seen: &PodSeen, why: Ending) -> Step {
         Step::act(self.name, Intent::EndPod { name: seen.name.clone(), uid: seen.uid.clone(), why })
+    }
+
+    /// The pod ended. What waited until its time was up, and so never ran, is told with what it waited for.
+    fn after_end<'p>(&self, end: &'p End, ending: Option<&'p Ending>) -> Ended<'p> {
+        match ending {
+            Some(Ending::WaitedFor { cause, message }) if end.exit_code.is_none() => {
+                Ended::waited(*cause, message, self.deadline_for(*cause))
+            }
+            _ => Ended::Pod { end, ending },
+        }
     }
 
     /// The pod was seen once and is gone now.

@@ -73,7 +73,12 @@ pub(super) fn ran(ended: &Ended<'_>, stop: bool, next: &mut Record) -> Happened 
         Cause::Workflow if report.timed_out => timed_out(next),
         Cause::Workflow => {
             let (reason, hint) = match (end.reason.as_deref(), report.error.as_deref()) {
-                (Some("OOMKilled"), _) => ("OutOfMemory", "it needs more memory than the environment gives".to_owned()),
+                _ if end.is_out_of_disk() => {
+                    ("OutOfDisk", format!("it needs more local disk than the environment gives: {}", end.message))
+                }
+                (Some("OOMKilled"), _) => ("OutOfMemory", OUT_OF_MEMORY.to_owned()),
+                // The kernel killed a process of it that was not its container's first, which not every runtime tells.
+                _ if report.out_of_memory => ("OutOfMemory", OUT_OF_MEMORY.to_owned()),
                 (_, Some(error)) => ("CannotStart", error.to_owned()),
                 _ => ("AlgorithmFailed", "see logs/algorithm.log".to_owned()),
             };
@@ -82,6 +87,9 @@ pub(super) fn ran(ended: &Ended<'_>, stop: bool, next: &mut Record) -> Happened 
         }
     }
 }
+
+/// What to do about it.
+const OUT_OF_MEMORY: &str = "it needs more memory than the environment gives";
 
 pub(super) fn filtered(ended: &Ended<'_>, stop: bool) -> Happened {
     let happened = match ended {
