@@ -30,7 +30,10 @@ pub mod merge;
 pub mod pod;
 pub mod policy;
 pub mod seen;
+pub mod standing;
+pub mod step;
 pub mod transition;
+mod trouble;
 pub mod verdict;
 pub mod view;
 
@@ -77,7 +80,7 @@ pub fn plan(view: &View, policy: &Policy, now: Now) -> Plan {
     let may_write = view.may_write(policy, now);
     for (name, tracked) in &view.workflows {
         let verdict = guarded(|| drive::decide(view, name, tracked, policy, now, may_write));
-        let verdict = verdict.unwrap_or_else(|panic| drive::Step::verdict(Verdict::Quarantined(panic)));
+        let verdict = verdict.unwrap_or_else(|panic| step::Step::verdict(Verdict::Quarantined(panic)));
         if let Some(at) = verdict.wake {
             plan.wake_at(at);
         }
@@ -94,8 +97,11 @@ pub fn plan(view: &View, policy: &Policy, now: Now) -> Plan {
 /// One poison object must not stop the rest (Argo's CVE-2026-40886 was a panic over one annotation): a panic in one
 /// workflow's decision becomes that workflow's verdict.
 fn guarded<T>(decide: impl FnOnce() -> T) -> Result<T, String> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(decide)).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        text.unwrap_or("a panic without a message").to_owned()
-    })
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(decide)).map_err(|panic| panic_text(&*panic))
+}
+
+/// What a panic said.
+pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a message").to_owned()
 }

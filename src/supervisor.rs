@@ -19,7 +19,10 @@ pub use crate::clock;
 
 use crate::{
     cluster::Cluster,
-    plan::{Action, Answer, Failure, Plan, Policy, Target, Verdict, View, cadence, look::Look, plan, view::OwnLease},
+    plan::{
+        Action, Answer, Failure, Plan, Policy, Target, Verdict, View, cadence, look::Look, panic_text, plan,
+        view::OwnLease,
+    },
     workflow::record::Holder,
 };
 use act::Evidence;
@@ -59,6 +62,10 @@ pub enum Ended {
         message: String,
     },
 }
+
+/// The longest pause between two turns, however seldom the configuration lets lists be asked for: turns are how others see
+/// that the loop is alive.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// What comes back from the outside.
 enum Event {
@@ -118,7 +125,7 @@ impl Supervisor {
             view.forget();
 
             let wake = plan.wake.into_iter().chain(next_look).min().unwrap_or(now.mono + self.policy.cadence.attention);
-            let pause = wake.saturating_sub(now.mono).max(Duration::from_millis(1));
+            let pause = wake.saturating_sub(now.mono).clamp(Duration::from_millis(1), IDLE);
             let event = tokio::select! {
                 Some(event) = acting.next() => event,
                 Some(event) = looking.next() => event,
@@ -180,9 +187,14 @@ impl Supervisor {
     fn look(&self, view: &View, look: Look) -> BoxFuture<'static, Event> {
         let (cluster, newest, limit) = (self.cluster.clone(), view.newest(look), self.policy.request_timeout);
         async move {
-            let result = tokio::time::timeout(limit, act::look(&*cluster, look, newest)).await;
-            let late = || Failure::NotDone { error: format!("no answer within {limit:?}"), after: None };
-            Event::Looked(look, result.unwrap_or_else(|_| Err(late())))
+            let asked = tokio::time::timeout(limit, act::look(&*cluster, look, newest));
+            let not_done = |error: String| Err(Failure::NotDone { error, after: None });
+            let result = match AssertUnwindSafe(asked).catch_unwind().await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => not_done(format!("no answer within {limit:?}")),
+                Err(panic) => not_done(format!("the engine failed over it: {}", panic_text(&*panic))),
+            };
+            Event::Looked(look, result)
         }
         .boxed()
     }
@@ -198,11 +210,7 @@ impl Supervisor {
                     let error = format!("no answer within {limit:?}");
                     Event::Acted(Box::new(action), begun, Err(Failure::Unknown { error }))
                 }
-                Err(panic) => {
-                    let text =
-                        panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-                    Event::Panicked(Box::new(action), text.unwrap_or("a panic without a message").to_owned())
-                }
+                Err(panic) => Event::Panicked(Box::new(action), panic_text(&*panic)),
             }
         }
         .boxed()

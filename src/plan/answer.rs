@@ -4,7 +4,8 @@ use super::{
     Action, Failure, Intent, Now, Policy, Target,
     action::{Write, WriteStep},
     seen::{LeaseSeen, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, is_pod_of, pod_name},
-    view::{DocumentSeen, OwnLease, PodTrack, Quarantine, Refused, Tracked, Trouble, View, VolumeTrack},
+    trouble::{MAX, obstacle, trouble},
+    view::{DocumentSeen, OwnLease, PodTrack, Quarantine, RecordSeen, Refused, Tracked, View, VolumeTrack},
 };
 use std::time::Duration;
 
@@ -26,10 +27,6 @@ pub enum Answer {
     /// It was done.
     Done,
 }
-
-/// The first pause after a request failed; it doubles up to [`TROUBLE_MAX`]. Ticks are the retry, so it is short.
-const TROUBLE_FIRST: Duration = Duration::from_millis(500);
-const TROUBLE_MAX: Duration = Duration::from_secs(60);
 
 impl View {
     /// Notes that an action is under way.
@@ -62,8 +59,11 @@ impl View {
             (Target::Workflow(name), Err(failure)) => self.workflow_failed(name, &action.intent, failure, policy, now),
             (Target::OwnLease, Ok(Answer::Lease(seen))) => {
                 self.own_lease = if seen.holder == self.me.identity {
+                    // Found again, it may have been renewed long ago: it counts from its next renewal, which is due at once.
+                    let found = matches!(action.intent, Intent::TakeLease { .. }) && self.own_lease_had;
+                    let since = if found { begun.saturating_sub(policy.lease.duration) } else { begun };
                     self.own_lease_had = true;
-                    OwnLease::Held { seen, since: begun }
+                    OwnLease::Held { seen, since }
                 } else {
                     OwnLease::Taken { by: seen.holder }
                 };
@@ -91,6 +91,9 @@ impl View {
     pub fn action_panicked(&mut self, action: &Action, panic: String) {
         self.not_busy(action);
         if let Target::Workflow(name) = &action.target {
+            if let (Some(tracked), Intent::CreatePod(spec)) = (self.workflows.get_mut(name), &action.intent) {
+                tracked.pods.entry(spec.name()).or_default().uncertain = true; // It may have been sent.
+            }
             self.quarantine(name, panic);
         }
     }
@@ -142,15 +145,19 @@ impl View {
             (_, Answer::Volume(volume)) => {
                 let owner = self.workflows.get(name).and_then(Tracked::uid);
                 if owner.is_some() && owner != volume.owner.as_ref() {
-                    self.namesake(name, now);
+                    self.namesake(name, intent, WaitingCause::Volume, now);
                 } else {
                     self.see_volume(&volume);
+                    if let Some(track) = self.workflows.get_mut(name).and_then(|tracked| intended_pod(tracked, intent))
+                    {
+                        track.waiting = None;
+                    }
                 }
             }
             (Intent::CreatePod(_), Answer::Pod(pod)) => {
                 let owner = self.workflows.get(name).and_then(Tracked::uid);
                 if owner != pod.owner.as_ref() {
-                    self.namesake(name, now);
+                    self.namesake(name, intent, WaitingCause::Starting, now);
                 } else {
                     self.see_pod(pod, now);
                 }
@@ -160,6 +167,7 @@ impl View {
                 // What became of it is seen by looking: it runs on for its grace, or is gone already.
                 if let Some(track) = self.workflows.get_mut(name).and_then(|tracked| tracked.pods.get_mut(pod)) {
                     track.ending = Some(why.clone());
+                    track.leaving.get_or_insert(now.mono);
                     track.missing = true;
                 }
             }
@@ -167,9 +175,13 @@ impl View {
         }
     }
 
-    /// An earlier workflow's pod or volume still has the name. It goes with its owner; until then, wait.
-    fn namesake(&mut self, name: &str, now: Now) {
+    /// An earlier workflow's pod or volume still has the name. It goes with its owner; until then, wait, as for any other
+    /// obstacle of this kind.
+    fn namesake(&mut self, name: &str, intent: &Intent, cause: WaitingCause, now: Now) {
         if let Some(tracked) = self.workflows.get_mut(name) {
+            if let Some(track) = intended_pod(tracked, intent) {
+                obstacle(track, cause, now);
+            }
             tracked.volume =
                 if tracked.volume == VolumeTrack::Present { VolumeTrack::Present } else { VolumeTrack::Foreign };
             trouble(tracked, "an earlier workflow of this name is not gone yet".to_owned(), Duration::ZERO, now);
@@ -180,6 +192,9 @@ impl View {
         let Some(tracked) = self.workflows.get_mut(name) else { return };
         if write.step == WriteStep::Takeover {
             return; // The intent that the record speaks of was its former holder's.
+        }
+        if !matches!(&tracked.record, RecordSeen::Some(record) if record.holder == self.me) {
+            return; // A list that overtook this answer shows that another process has it since.
         }
         let Some((stage, job)) = write.record.phase.stage().zip(name.parse().ok()) else { return };
         let track = tracked.pods.entry(pod_name(&job, stage, write.record.attempt)).or_default();
@@ -204,23 +219,22 @@ impl View {
                     trouble(tracked, Failure::NotFound.to_string(), Duration::ZERO, now);
                 }
             },
-            Failure::NotDone { error, after } => trouble(tracked, error, after.unwrap_or_default(), now),
+            Failure::NotDone { error, after } => trouble(tracked, error, after.unwrap_or_default().min(MAX), now),
             Failure::Unknown { error } => {
                 if let Intent::CreatePod(spec) = intent {
-                    tracked.pods.entry(spec.name()).or_default().uncertain = true;
+                    let track = tracked.pods.entry(spec.name()).or_default();
+                    (track.uncertain, track.absent) = (true, false);
                 }
                 tracked.stale = matches!(intent, Intent::Write(_));
                 trouble(tracked, error, Duration::ZERO, now);
             }
-            Failure::Refused { reason, message } => match intended_pod(tracked, name, intent) {
+            Failure::Refused { reason, message } => match intended_pod(tracked, intent) {
                 Some(track) => track.refused = Some(Refused { reason, message }),
                 None => trouble(tracked, format!("{reason}: {message}"), policy.retries.backoff_first, now),
             },
             Failure::Quota { message } => {
-                if let Some(track) = intended_pod(tracked, name, intent) {
-                    let since =
-                        track.waiting.filter(|(cause, _)| *cause == WaitingCause::Quota).map(|(_, since)| since);
-                    track.waiting = Some((WaitingCause::Quota, since.unwrap_or(now.mono)));
+                if let Some(track) = intended_pod(tracked, intent) {
+                    obstacle(track, WaitingCause::Quota, now);
                 }
                 trouble(tracked, format!("a quota is used up: {message}"), policy.retries.backoff_first, now);
             }
@@ -262,21 +276,14 @@ impl View {
 }
 
 /// The pod that an intent is about, or that cannot be made without what the intent is about.
-fn intended_pod<'a>(tracked: &'a mut Tracked, name: &str, intent: &Intent) -> Option<&'a mut PodTrack> {
+fn intended_pod<'a>(tracked: &'a mut Tracked, intent: &Intent) -> Option<&'a mut PodTrack> {
     match intent {
         Intent::CreatePod(spec) => Some(tracked.pods.entry(spec.name()).or_default()),
         Intent::CreateVolume { job, .. } => {
-            let super::view::RecordSeen::Some(record) = &tracked.record else { return None };
-            debug_assert_eq!(job.as_str(), name);
+            let RecordSeen::Some(record) = &tracked.record else { return None };
             let pod = pod_name(job, record.phase.stage()?, record.attempt);
             Some(tracked.pods.entry(pod).or_default())
         }
         _ => None,
     }
-}
-
-fn trouble(tracked: &mut Tracked, error: String, at_least: Duration, now: Now) {
-    let failures = tracked.trouble.as_ref().map_or(0, |trouble| trouble.failures).saturating_add(1);
-    let pause = TROUBLE_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(7)).min(TROUBLE_MAX);
-    tracked.trouble = Some(Trouble { failures, until: now.mono + pause.max(at_least), error });
 }

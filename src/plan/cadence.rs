@@ -3,7 +3,8 @@
 use super::{
     Now, Policy,
     look::Look,
-    view::{Standing, Tracked, View},
+    standing::Standing,
+    view::{Tracked, View},
 };
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ pub fn due(view: &View, policy: &Policy, now: Now) -> (Vec<Look>, Option<Duratio
     if let Some(every) = finished_every(view, policy, now) {
         wanted.push((Look::Finished, every));
     }
-    wanted.extend([Look::AuditWorkflows, Look::AuditPods, Look::AuditVolumes].map(|look| (look, cadence.audit)));
+    wanted.extend([Look::AuditPods, Look::AuditVolumes].map(|look| (look, cadence.audit)));
+    let wants_a_count = !full && !view.counted() && waits_for_a_slot(view);
+    wanted.push((Look::AuditWorkflows, if wants_a_count { cadence.attention / 4 } else { cadence.audit }));
     // A dead engine must be noticed within its lease's duration and a little: its Lease has to be seen as often as it
     // is renewed, but only while it holds something.
     let leases = if others_hold(view) { policy.lease.retry_period } else { cadence.audit };
@@ -47,6 +50,10 @@ fn finished_every(view: &View, policy: &Policy, now: Now) -> Option<Duration> {
     let youngest = unfinished.map(|pod| pod.since).max()?;
     let young = now.mono < youngest + YOUNG;
     Some(if young { policy.cadence.finished_young } else { policy.cadence.finished })
+}
+
+fn waits_for_a_slot(view: &View) -> bool {
+    view.workflows.values().any(|tracked| matches!(tracked.standing(), Standing::Pending))
 }
 
 fn others_hold(view: &View) -> bool {

@@ -8,7 +8,8 @@ use super::{
     Action, Intent, Now, Plan, Policy, Target,
     lease::{Liveness, liveness},
     seen::is_pod_of,
-    view::{PodTrack, Standing, Tracked, View, VolumeTrack},
+    standing::Standing,
+    view::{PodTrack, Tracked, View, VolumeTrack},
 };
 use crate::workflow::{JobId, Phase, Record, Stage};
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
     for (name, tracked) in &view.workflows {
         let Ok(job) = name.parse::<JobId>() else { continue };
         match tracked.standing() {
-            Standing::Running(record) if view.is_mine(record) => {
+            Standing::Running(record) if view.is_mine(record) && is_known_now(tracked, now, plan) => {
                 for (stage, batch) in stages.iter_mut().filter(|(stage, _)| Phase::from(*stage) < record.phase) {
                     if let Some((objects, since)) = over(tracked, &job, *stage) {
                         batch.add(job.clone(), objects, since);
@@ -83,15 +84,20 @@ fn is_ours_to_clean(
     now: Now,
     plan: &mut Plan,
 ) -> bool {
-    if tracked.stale || tracked.busy.is_some() {
-        return false;
-    }
-    if let Some(trouble) = tracked.trouble.as_ref().filter(|trouble| trouble.until > now.mono) {
-        plan.wake_at(trouble.until);
+    if tracked.busy.is_some() || !is_known_now(tracked, now, plan) {
         return false;
     }
     // Another living engine finished it: that one cleans up.
     view.is_mine(record) || liveness(view, &record.holder, policy, now) == Liveness::Dead
+}
+
+/// Whether it is as it was seen, and no request about it has just failed: a deletion is not repeated in a hurry.
+fn is_known_now(tracked: &Tracked, now: Now, plan: &mut Plan) -> bool {
+    if let Some(trouble) = tracked.trouble.as_ref().filter(|trouble| trouble.until > now.mono) {
+        plan.wake_at(trouble.until);
+        return false;
+    }
+    !tracked.stale
 }
 
 /// Whether nobody can have a request to create this pod under way.

@@ -14,14 +14,16 @@
 //! Each step follows from the record and the evidence alone, so a restart and an ordinary turn are one path.
 
 use super::{
-    Action, Intent, Now, Policy, Target, Verdict, WaitingOn,
+    Action, Intent, Now, Policy, Verdict, WaitingOn,
     action::{Write, WriteStep},
     end::{Cause, End},
     lease::{Liveness, liveness},
-    pod::spec_for,
-    seen::{PodSeen, Progress, WaitingCause},
+    pod::{deadline, spec_for},
+    seen::{PodSeen, Progress, WaitingCause, pod_name},
+    standing::Standing,
+    step::Step,
     transition::{self, Ended},
-    view::{Ending, PodTrack, Standing, Tracked, View, VolumeTrack},
+    view::{Ending, PodTrack, Tracked, View, VolumeTrack},
 };
 use crate::workflow::{
     Document, JobId, Record, Stage, State,
@@ -30,37 +32,6 @@ use crate::workflow::{
 };
 use jiff::SignedDuration;
 use std::{sync::Arc, time::Duration};
-
-/// What to do about one workflow, and what to say of it.
-#[derive(Debug)]
-pub struct Step {
-    /// At most one action.
-    pub action: Option<Action>,
-    /// What to say.
-    pub verdict: Verdict,
-    /// When to decide again even if nothing is seen: monotonic.
-    pub wake: Option<Duration>,
-}
-
-impl Step {
-    /// Nothing to do, only something to say.
-    pub fn verdict(verdict: Verdict) -> Self {
-        Self { action: None, verdict, wake: None }
-    }
-
-    fn wait(on: WaitingOn) -> Self {
-        Self::verdict(Verdict::Waiting(on))
-    }
-
-    fn until(self, wake: Duration) -> Self {
-        Self { wake: Some(wake), ..self }
-    }
-
-    fn act(name: &str, intent: Intent) -> Self {
-        let verdict = Verdict::Acting(intent.name());
-        Self { action: Some(Action { target: Target::Workflow(name.to_owned()), intent }), verdict, wake: None }
-    }
-}
 
 /// Decides about one workflow. Pending ones are admitted elsewhere ([`super::admission`]), because they compete.
 pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: Now, may_write: bool) -> Step {
@@ -89,6 +60,8 @@ pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: 
         },
         _ if !may_write => Step::wait(WaitingOn::OwnLease),
         _ if !view.looks.audited() => Step::wait(WaitingOn::FirstAudit),
+        // What it owned goes with it. A pod made now would only be in the way of that.
+        _ if tracked.seen.as_ref().is_some_and(|seen| seen.deleting) => Step::wait(WaitingOn::Deletion),
         // Applying a manifest once more sets its label again. The end is final, so the label is put right.
         Standing::Done(record) => write(name, tracked, WriteStep::Finish, record.clone()),
         // Decided by admission, which overrules this.
@@ -151,8 +124,8 @@ fn drive(name: &str, tracked: &Tracked, record: &Record, policy: &Policy, now: N
         Some((track, _)) if track.gone => run.settle(run.after_gone(track)),
         Some((track, seen)) => match &seen.progress {
             Progress::Ended(end) if run.is_taken_away(track, end) => run.settle(Ended::Vanished),
-            Progress::Ended(end) => run.settle(run.after_end(end, track.ending.as_ref())),
-            _ if run.is_lost(track) => run.settle(Ended::Lost),
+            Progress::Ended(end) => run.settle(Ended::Pod { end, ending: track.ending.as_ref() }),
+            _ if run.lost_at(track).is_some_and(|at| now.mono >= at) => run.settle(Ended::Lost),
             _ if track.missing => Step::act(name, Intent::ReadPod { name: seen.name.clone() }),
             Progress::Waiting(waiting) => run.waiting(track, seen, waiting.cause, &waiting.message),
             Progress::Running => run.running(track, seen),
@@ -173,15 +146,22 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Whether a person wants this stage to end. Who stopped the algorithm wants what it had written by then, and only the
+    /// filter can let that out; so in the filter an earlier wish counts as fulfilled, and a new one does not.
+    fn is_stopped(&self) -> bool {
+        let fulfilled = self.stage == Stage::Filter && self.record.outcome.is_some();
+        self.tracked.stop_requested() && (!fulfilled || self.tracked.is_labelled(State::Stopping))
+    }
+
     /// The intended pod was not seen yet.
     fn begin(&self, pod: Option<&PodTrack>, document: Option<&Arc<Document>>) -> Step {
-        let stop = self.tracked.stop_requested();
-        // Nobody can have asked for this pod: the intent is ours, and we have not. So it need not be made.
-        let never_asked = pod.is_some_and(|track| track.intended && !track.uncertain);
+        let stop = self.is_stopped();
         if let Some(refused) = pod.and_then(|track| track.refused.as_ref()) {
-            return self.settle(Ended::NeverRan { reason: refused.reason.clone(), message: refused.message.clone() });
+            let ended = Ended::NeverRan { reason: refused.reason.clone(), message: refused.message.clone() };
+            return self.without_pod(pod, ended);
         }
-        if stop && never_asked && !(self.stage == Stage::Publish && self.record.attempt == 0) {
+        let not_made = pod.is_some_and(PodTrack::certainly_not_made);
+        if stop && not_made && !(self.stage == Stage::Publish && self.record.attempt == 0) {
             return self.settle(Ended::StoppedBefore);
         }
         // Nobody writes a pause that is longer than the longest: the clock was set back since.
@@ -192,18 +172,19 @@ impl Run<'_> {
             let on = WaitingOn::Retry { stage: self.stage, attempt: self.record.attempt };
             return Step::wait(on).until(self.now.mono + pause);
         }
-        let Some(document) = document else { return self.settle(Ended::DocumentChanged) };
+        let Some(owner) = self.tracked.uid() else { return Step::verdict(Verdict::Ignored) };
+        let Some(spec) = spec_for(self.job, owner, document, self.record, self.stage, self.policy) else {
+            return self.without_pod(pod, Ended::DocumentChanged);
+        };
         if let Some((cause, since)) = pod.and_then(|track| track.waiting)
             && self.now.mono >= since + self.deadline_for(cause)
         {
             let message = self.tracked.trouble.as_ref().map(|trouble| trouble.error.clone()).unwrap_or_default();
-            return self.settle(Ended::waited(cause, &message, self.deadline_for(cause)));
+            return self.without_pod(pod, Ended::waited(cause, &message, self.deadline_for(cause)));
         }
-        let Some(owner) = self.tracked.uid().cloned() else { return Step::verdict(Verdict::Ignored) };
         if self.tracked.volume != VolumeTrack::Present {
-            return Step::act(self.name, Intent::CreateVolume { job: self.job.clone(), owner });
+            return Step::act(self.name, Intent::CreateVolume { job: self.job.clone(), owner: owner.clone() });
         }
-        let spec = spec_for(self.job, &owner, document, self.record, self.stage, self.policy);
         Step::act(self.name, Intent::CreatePod(Box::new(spec)))
     }
 
@@ -211,6 +192,7 @@ impl Run<'_> {
     /// signal led to, which is nobody's result. It may be 0: an algorithm that was asked to end is not done for that, and a
     /// filter has agreed to nothing. The other two say in their reports what they did.
     fn is_taken_away(&self, track: &PodTrack, end: &End) -> bool {
+        let deleting = track.seen.as_ref().is_some_and(|seen| seen.deleting);
         let not_its_own = match (end.cause(), self.stage) {
             (Cause::Workflow, _) | (Cause::Success, Stage::Filter) => true,
             (Cause::Success, Stage::Algorithm) => {
@@ -218,75 +200,76 @@ impl Run<'_> {
             }
             _ => false,
         };
-        track.deleting.is_some() && track.ending.is_none() && not_its_own
+        deleting && track.ending.is_none() && not_its_own
     }
 
-    /// Whether the pod was to be gone long ago and is not: its node does not answer, so nobody knows whether it still runs.
-    fn is_lost(&self, track: &PodTrack) -> bool {
-        track.deleting.is_some_and(|since| self.now.mono >= since + self.policy.stop_grace + self.policy.waiting.start)
+    /// The stage ends without a pod: certainly, or else it is looked whether somebody's late request made one.
+    fn without_pod(&self, pod: Option<&PodTrack>, ended: Ended<'_>) -> Step {
+        if pod.is_some_and(PodTrack::certainly_not_made) {
+            return self.settle(ended);
+        }
+        Step::act(self.name, Intent::ReadPod { name: pod_name(self.job, self.stage, self.record.attempt) })
+    }
+
+    /// When the pod must have been gone: asked to end, being deleted, or past its own deadline. Who is still there then has
+    /// a node or a kubelet that does not answer, and nobody knows whether it still runs.
+    fn lost_at(&self, track: &PodTrack) -> Option<Duration> {
+        let document = self.tracked.document.as_ref().and_then(|document| document.as_ref().ok());
+        let overdue = |since| since + deadline(self.stage, document.map(|document| &**document), self.policy);
+        let out = track.leaving.or(track.running.map(overdue))?;
+        Some(out + self.policy.stop_grace + self.policy.waiting.start)
     }
 
     /// The pod is there and does not run yet.
     fn waiting(&self, track: &PodTrack, seen: &PodSeen, cause: WaitingCause, message: &str) -> Step {
-        if track.ending.is_some() || track.deleting.is_some() {
+        if track.leaving.is_some() {
             return self.stopping(track);
         }
-        if self.tracked.stop_requested() && self.stage != Stage::Publish {
+        if self.is_stopped() && self.stage != Stage::Publish {
             return self.end(seen, Ending::Stop);
         }
         let since = track.waiting.map_or(track.since, |(_, since)| since);
-        let deadline = since + self.deadline_for(cause);
+        let after = self.deadline_for(cause);
+        let deadline = since + after;
         if self.now.mono >= deadline {
-            return self.end(seen, Ending::WaitedFor { cause, message: message.to_owned() });
+            return self.end(seen, Ending::WaitedFor { cause, message: message.to_owned(), after });
         }
         Step::wait(WaitingOn::PodStart { stage: self.stage, cause }).until(deadline)
     }
 
     /// The pod runs. Its own deadline is kept by the kubelet.
     fn running(&self, track: &PodTrack, seen: &PodSeen) -> Step {
-        if track.ending.is_some() || track.deleting.is_some() {
+        if track.leaving.is_some() {
             return self.stopping(track);
         }
         // What is being stored already was released; it is finished rather than torn.
-        if self.tracked.stop_requested() && self.stage != Stage::Publish {
+        if self.is_stopped() && self.stage != Stage::Publish {
             return self.end(seen, Ending::Stop);
         }
-        Step::wait(WaitingOn::PodEnd { stage: self.stage })
+        self.until_lost(track, WaitingOn::PodEnd { stage: self.stage })
     }
 
     /// The pod is on its way out.
     fn stopping(&self, track: &PodTrack) -> Step {
-        let step = Step::wait(WaitingOn::PodStop { stage: self.stage });
-        match track.deleting {
-            Some(since) => step.until(since + self.policy.stop_grace + self.policy.waiting.start),
-            None => step,
-        }
+        self.until_lost(track, WaitingOn::PodStop { stage: self.stage })
+    }
+
+    fn until_lost(&self, track: &PodTrack, on: WaitingOn) -> Step {
+        Step { wake: self.lost_at(track), ..Step::wait(on) }
     }
 
     fn end(&self, seen: &PodSeen, why: Ending) -> Step {
         Step::act(self.name, Intent::EndPod { name: seen.name.clone(), uid: seen.uid.clone(), why })
     }
 
-    /// The pod ended. What waited until its time was up, and so never ran, is told with what it waited for.
-    fn after_end<'p>(&self, end: &'p End, ending: Option<&'p Ending>) -> Ended<'p> {
-        match ending {
-            Some(Ending::WaitedFor { cause, message }) if end.exit_code.is_none() => {
-                Ended::waited(*cause, message, self.deadline_for(*cause))
-            }
-            _ => Ended::Pod { end, ending },
-        }
-    }
-
-    /// The pod was seen once and is gone now.
+    /// The pod was seen once and is gone now. Only of one that no node had taken is it known that it never ran.
     fn after_gone<'p>(&self, track: &'p PodTrack) -> Ended<'p> {
+        let on_no_node =
+            track.waiting.is_some_and(|(cause, _)| matches!(cause, WaitingCause::Unschedulable | WaitingCause::Volume));
         match &track.ending {
-            // It was on no node yet when it was asked to end. Any other may have run, and somebody deleted it.
-            Some(Ending::Stop) if track.waiting.is_some_and(|(cause, _)| cause == WaitingCause::Unschedulable) => {
-                Ended::StoppedBefore
-            }
-            Some(Ending::Stop) => Ended::Vanished,
-            Some(Ending::WaitedFor { cause, message }) => Ended::waited(*cause, message, self.deadline_for(*cause)),
-            None => Ended::Vanished,
+            Some(Ending::Stop) if on_no_node => Ended::StoppedBefore,
+            Some(Ending::WaitedFor { cause, message, after }) if on_no_node => Ended::waited(*cause, message, *after),
+            _ => Ended::Vanished,
         }
     }
 
@@ -295,7 +278,7 @@ impl Run<'_> {
         // What was done to its pod for somebody who wanted it to end is not undone by another label.
         let pod = self.tracked.intended_pod(self.job, self.record);
         let ended_for_stop = pod.is_some_and(|track| track.ending == Some(Ending::Stop));
-        let stop = self.tracked.stop_requested() || ended_for_stop;
+        let stop = self.is_stopped() || ended_for_stop;
         let (step, record) = transition::after(self.record, self.stage, &ended, stop, self.policy, self.now.wall);
         write(self.name, self.tracked, step, record)
     }

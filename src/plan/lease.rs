@@ -5,7 +5,9 @@
 
 use super::{
     Action, Intent, Now, Plan, Policy, Target,
-    view::{OwnLease, Standing, View},
+    look::Look,
+    standing::Standing,
+    view::{OwnLease, View},
 };
 use crate::workflow::record::Holder;
 use std::time::Duration;
@@ -22,7 +24,8 @@ pub enum Liveness {
     Dead,
 }
 
-/// Whether `holder` still drives its workflows, by our own clock: its Lease has not *changed* for a whole duration.
+/// Whether `holder` still drives its workflows, by our own clock: its Lease has not *changed* for a whole duration, and we
+/// have looked since. A process that was paused, or that could not list, has seen no change either.
 pub fn liveness(view: &View, holder: &Holder, policy: &Policy, now: Now) -> Liveness {
     if holder.lease == view.me.lease {
         // A Lease is named after its pod, and the kubelet never runs one container twice at a time: whoever had this
@@ -36,11 +39,8 @@ pub fn liveness(view: &View, holder: &Holder, policy: &Policy, now: Now) -> Live
     let duration = track.seen.as_ref().map_or(policy.lease.duration, |lease| lease.duration.max(policy.lease.duration));
     // Whoever wrote it may have written any number.
     let until = track.since.saturating_add(duration);
-    if released || now.mono >= until {
-        Liveness::Dead
-    } else {
-        Liveness::Alive { until: until.min(now.mono + policy.lease.retry_period) }
-    }
+    let looked = view.looks.answered.get(&Look::Leases).is_some_and(|begun| *begun >= until);
+    if released || looked { Liveness::Dead } else { Liveness::Alive { until: now.mono + policy.lease.retry_period } }
 }
 
 /// Takes and renews this engine's Lease, and removes those of engines long dead.

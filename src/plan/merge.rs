@@ -7,7 +7,9 @@ use super::{
     Now, Policy,
     look::Look,
     seen::{LeaseSeen, Listed, PodSeen, Progress, Version, VolumeSeen, WorkflowSeen},
-    view::{LeaseTrack, OwnLease, PodTrack, RecordSeen, Standing, Tracked, View, VolumeTrack},
+    standing::Standing,
+    trouble,
+    view::{LeaseTrack, OwnLease, PodTrack, RecordSeen, Tracked, View, VolumeTrack},
 };
 use crate::workflow::{Record, State};
 use std::{
@@ -38,7 +40,11 @@ impl View {
     pub fn look_failed(&mut self, look: Look, after: Option<Duration>, policy: &Policy, now: Now) {
         self.looks.busy.remove(&look);
         let failures = self.looks.failed.get(&look).map_or(0, |(n, _)| *n).saturating_add(1);
-        let pause = policy.cadence.attention.saturating_mul(1 << failures.min(5)).max(after.unwrap_or_default());
+        let pause = policy
+            .cadence
+            .attention
+            .saturating_mul(1 << failures.min(5))
+            .max(after.unwrap_or_default().min(trouble::MAX));
         self.looks.failed.insert(look, (failures, now.mono + pause));
     }
 
@@ -166,10 +172,12 @@ impl View {
             (Progress::Waiting(waiting), _) => Some((waiting.cause, now.mono)),
             _ => None,
         };
-        track.deleting = pod.deleting.then(|| track.deleting.unwrap_or(now.mono));
+        track.running = matches!(pod.progress, Progress::Running).then(|| track.running.unwrap_or(now.mono));
+        if pod.deleting {
+            track.leaving.get_or_insert(now.mono);
+        }
         track.seen = Some(pod);
-        track.missing = false;
-        track.gone = false;
+        (track.missing, track.gone, track.absent) = (false, false, false);
     }
 
     /// Notes what a consistent read of one pod found.
@@ -177,10 +185,10 @@ impl View {
         match pod {
             Some(pod) => self.see_pod(pod, now),
             None => {
-                let pods = self.workflows.get_mut(workflow).map(|tracked| &mut tracked.pods);
-                if let Some(track) = pods.and_then(|pods| pods.get_mut(name)) {
+                if let Some(tracked) = self.workflows.get_mut(workflow) {
+                    let track = tracked.pods.entry(name.to_owned()).or_default();
                     track.missing = false;
-                    track.gone = track.seen.is_some();
+                    (track.gone, track.absent) = (track.seen.is_some(), track.seen.is_none());
                 }
             }
         }

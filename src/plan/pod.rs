@@ -89,46 +89,56 @@ impl PodSpec {
     }
 }
 
-/// The pod that `record` intends.
+/// The pod that `record` intends. None without the document that was claimed, except for publish: what came out by then is
+/// stored all the same, and its manifest names no image.
 pub fn spec_for(
     job: &JobId,
     owner: &Uid,
-    document: &Arc<Document>,
+    document: Option<&Arc<Document>>,
     record: &Record,
     stage: Stage,
     policy: &Policy,
-) -> PodSpec {
-    let max_time = policy.max_time(document.max_time);
-    let (task, deadline) = match stage {
-        Stage::Configure => (Task::Configure { document: record.document }, policy.waiting.configure),
-        Stage::Algorithm => {
-            let task = Task::Algorithm {
-                image: document.algorithm.container.reference(),
-                entrypoint: document.algorithm.container.entrypoint.clone(),
-                subject: Subject::of(document),
-                max_time,
-            };
-            // The wrapper keeps `max_time` exactly, from the algorithm's own start. This is the backstop behind it.
-            (task, max_time + policy.stop_grace + policy.waiting.start)
+) -> Option<PodSpec> {
+    let task = match (stage, document) {
+        (Stage::Publish, _) => {
+            let image = document.map(|document| document.algorithm.container.reference()).unwrap_or_default();
+            Task::Publish { facts: Box::new(Facts::of(job, record, image, expires_at(record, policy))) }
         }
-        Stage::Filter => {
+        (Stage::Configure, Some(_)) => Task::Configure { document: record.document },
+        (Stage::Algorithm, Some(document)) => Task::Algorithm {
+            image: document.algorithm.container.reference(),
+            entrypoint: document.algorithm.container.entrypoint.clone(),
+            subject: Subject::of(document),
+            max_time: policy.max_time(document.max_time),
+        },
+        (Stage::Filter, Some(document)) => {
             let image = policy.filter_image.clone().unwrap_or_default();
-            (Task::Filter { image, subject: Subject::of(document) }, policy.waiting.filter)
+            Task::Filter { image, subject: Subject::of(document) }
         }
-        Stage::Publish => {
-            let image = document.algorithm.container.reference();
-            let facts = Facts::of(job, record, image, expires_at(record, policy));
-            (Task::Publish { facts: Box::new(facts) }, policy.waiting.publish)
-        }
+        (_, None) => return None,
     };
-    PodSpec {
+    Some(PodSpec {
         job: job.clone(),
         owner: owner.clone(),
         stage,
         attempt: record.attempt,
         task,
-        deadline,
+        deadline: deadline(stage, document.map(|document| &**document), policy),
         grace: policy.stop_grace,
+    })
+}
+
+/// How long a stage's pod may take in all. An algorithm's wrapper keeps its time exactly, from the algorithm's own start;
+/// this is the backstop behind it.
+pub fn deadline(stage: Stage, document: Option<&Document>, policy: &Policy) -> Duration {
+    match stage {
+        Stage::Configure => policy.waiting.configure,
+        Stage::Algorithm => {
+            let wish = document.and_then(|document| document.max_time);
+            policy.max_time(wish) + policy.stop_grace + policy.waiting.start
+        }
+        Stage::Filter => policy.waiting.filter,
+        Stage::Publish => policy.waiting.publish,
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::{
     Now, Policy,
-    look::Looks,
+    look::{Look, Looks},
     seen::{LeaseSeen, PodSeen, Progress, Uid, Version, WaitingCause, WorkflowSeen, pod_name},
+    standing::Standing,
 };
-use crate::workflow::{Document, JobId, Phase, Record, State, document::Fault, record::Holder};
+use crate::workflow::{Document, JobId, Record, State, document::Fault, record::Holder};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Everything this engine knows.
@@ -124,14 +125,18 @@ pub struct PodTrack {
     pub since: Duration,
     /// The obstacle it waits for, and since when: monotonic.
     pub waiting: Option<(WaitingCause, Duration)>,
-    /// Since when it is seen being deleted without being gone: monotonic.
-    pub deleting: Option<Duration>,
+    /// Since when it is seen to run: monotonic.
+    pub running: Option<Duration>,
+    /// Since when it is on its way out, asked to end or seen being deleted: monotonic.
+    pub leaving: Option<Duration>,
     /// Why it was asked to end, if it was.
     pub ending: Option<Ending>,
     /// A list did not show it: to be confirmed by reading it.
     pub missing: bool,
-    /// A consistent read found nothing: it is gone.
+    /// It was seen, and then a consistent read found nothing: it is gone.
     pub gone: bool,
+    /// It was never seen, and a consistent read found nothing.
+    pub absent: bool,
 }
 
 /// Why a pod or its volume cannot be created.
@@ -154,6 +159,8 @@ pub enum Ending {
         cause: WaitingCause,
         /// What the cluster said about it.
         message: String,
+        /// How long.
+        after: Duration,
     },
 }
 
@@ -190,25 +197,6 @@ pub struct Quarantine {
     pub version: Version,
 }
 
-/// What a workflow is, by label and record together. The record is the truth where both speak.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Standing<'a> {
-    /// Not looked at yet, or deleted.
-    Unknown,
-    /// Nothing to us.
-    Foreign,
-    /// Waiting to be claimed.
-    Pending,
-    /// To be stopped before anybody claimed it.
-    StoppedUnclaimed,
-    /// Claimed, by its label, but without a record that could be read: the text says what is wrong.
-    Broken(&'a str),
-    /// Claimed and not at its end.
-    Running(&'a Record),
-    /// At its end.
-    Done(&'a Record),
-}
-
 impl View {
     /// The view of a process that has seen nothing.
     pub fn new(me: Holder) -> Self {
@@ -239,6 +227,14 @@ impl View {
         record.holder == self.me
     }
 
+    /// Whether [`View::running`] counts what other engines have claimed: they do not tell, and a list of what is pending does
+    /// not show it any more. So where there are others, the active ones must have been listed no earlier than the pending.
+    pub fn counted(&self) -> bool {
+        let alone = self.leases.values().all(|track| track.seen.as_ref().is_none_or(|lease| lease.holder.is_empty()));
+        let version = |look| self.looks.listed.get(&look).copied().unwrap_or_default();
+        alone || version(Look::AuditWorkflows) >= version(Look::Attention)
+    }
+
     /// How many workflows are claimed and not at their end, whoever holds them. One that is being deleted counts while a
     /// pod of it does.
     pub fn running(&self) -> usize {
@@ -264,22 +260,6 @@ impl Tracked {
             trouble: None,
             quarantine: None,
             done_since: None,
-        }
-    }
-
-    /// What it is. See [`Standing`].
-    pub fn standing(&self) -> Standing<'_> {
-        let Some(seen) = &self.seen else { return Standing::Unknown };
-        match (&self.record, seen.state) {
-            (RecordSeen::Some(record), _) if record.phase == Phase::Done => Standing::Done(record),
-            (RecordSeen::Some(record), _) => Standing::Running(record),
-            (RecordSeen::Unreadable(error), Some(State::Active | State::Stopping | State::Pending)) => {
-                Standing::Broken(error)
-            }
-            (RecordSeen::None, Some(State::Active)) => Standing::Broken("there is none"),
-            (RecordSeen::None, Some(State::Pending)) => Standing::Pending,
-            (RecordSeen::None, Some(State::Stopping)) => Standing::StoppedUnclaimed,
-            (RecordSeen::None | RecordSeen::Unreadable(_), Some(State::Done) | None) => Standing::Foreign,
         }
     }
 
@@ -310,6 +290,12 @@ impl Tracked {
 }
 
 impl PodTrack {
+    /// Whether nobody can have asked for it, or a consistent read found that nobody did: what stands for it need not
+    /// reckon with a pod that was not seen yet.
+    pub fn certainly_not_made(&self) -> bool {
+        self.seen.is_none() && (self.absent || self.intended && !self.uncertain)
+    }
+
     /// Whether it is known to have ended, or to be gone.
     pub fn is_over(&self) -> bool {
         self.gone || self.seen.as_ref().is_some_and(|seen| matches!(seen.progress, Progress::Ended(_)))

@@ -24,7 +24,7 @@ pub struct Facts {
     pub message: Option<String>,
     /// See [`Record::exit_code`].
     pub exit_code: Option<i32>,
-    /// The algorithm's image, by digest if the document gave one.
+    /// The algorithm's image, by digest if the document gave one. Empty if the document was edited or removed since.
     pub image: String,
     /// The document's digest.
     pub document: Sha256,

@@ -47,6 +47,7 @@ pub(crate) struct Environment {
     pub(crate) version: String,
     pub(crate) kubeconfigs: BTreeMap<String, PathBuf>,
     pub(crate) users: BTreeMap<String, String>,
+    tokens: BTreeMap<String, String>,
     pub(crate) audit: PathBuf,
     pub(crate) ready_after_seconds: f64,
 }
@@ -129,13 +130,19 @@ impl Cluster {
         &self.environment.kubeconfigs[user]
     }
 
+    /// What the engine proves with that it is this user.
+    pub(crate) fn engine_token(&self) -> &str {
+        &self.environment.tokens["engine"]
+    }
+
     /// The engine's user, as the audit log names it.
     pub(crate) fn engine_user(&self) -> &str {
         &self.environment.users["engine"]
     }
 }
 
-async fn client(kubeconfig: &Path) -> Client {
+/// A client with the credentials of a kubeconfig.
+pub(crate) async fn client(kubeconfig: &Path) -> Client {
     let (kubeconfig, options) = (Kubeconfig::read_from(kubeconfig).unwrap(), KubeConfigOptions::default());
     Client::try_from(Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap()).unwrap()
 }

@@ -119,6 +119,12 @@ impl Engine {
         self.child.try_wait().unwrap()
     }
 
+    /// Its environment, as the kernel has it.
+    pub(crate) fn environment(&self) -> String {
+        let file = format!("/proc/{}/environ", self.child.id().expect("it still runs"));
+        String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned()
+    }
+
     /// What it said so far.
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap()

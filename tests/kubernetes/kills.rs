@@ -36,7 +36,6 @@ fn setup(instance: String) -> Setup {
         .with("LIMITS__MAX_JOBS", "8")
         .with("LOOP__REQUEST_TIMEOUT", "1s")
         .with("LEASE__DURATION", "2s")
-        .with("LEASE__RENEW_DEADLINE", "1500ms")
         .with("LEASE__RETRY_PERIOD", "300ms")
 }
 

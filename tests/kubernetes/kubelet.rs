@@ -71,8 +71,22 @@ pub(crate) struct Saw {
     pub(crate) ran: BTreeMap<String, Vec<String>>,
     /// Pods as they were when they came, by name.
     pub(crate) pods: BTreeMap<String, Pod>,
-    /// Pods in which the canary was.
-    pub(crate) canaries: Vec<String>,
+}
+
+/// How many pods all kubelets have looked into, and those in which the canary was.
+static LISTENED: Mutex<(usize, Vec<String>)> = Mutex::new((0, Vec::new()));
+
+/// How many pods all kubelets have looked into, and those in which the canary was.
+pub(crate) fn canaries() -> (usize, Vec<String>) {
+    LISTENED.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn listen(pod: &str) {
+    let mut listened = LISTENED.lock().unwrap_or_else(PoisonError::into_inner);
+    listened.0 += 1;
+    if sings(pod) {
+        listened.1.push(pod.to_owned());
+    }
 }
 
 /// What a pod is told from outside.
@@ -166,12 +180,9 @@ impl Node {
         let (name, uid) = (pod.name_any(), pod.metadata.uid.clone().unwrap());
         let (workflow, stage, attempt) = read_labels(&pod);
         self.note(|saw| {
-            let whole = serde_json::to_string(&pod).unwrap();
-            if sings(&whole) {
-                saw.canaries.push(format!("pod {name}: {whole}"));
-            }
             saw.pods.insert(name.clone(), pod.clone());
         });
+        listen(&serde_json::to_string(&pod).unwrap());
         let act = (self.script)(&Job { name: &workflow, stage, attempt });
         match act {
             Act::Ignore => return,

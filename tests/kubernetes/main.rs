@@ -11,13 +11,17 @@
 
 mod audit;
 mod budget;
+mod canary;
 mod cluster;
 mod contract;
 mod ends;
 mod engine;
+mod faults;
 mod kills;
 mod kubelet;
 mod namespace;
+mod proxy;
+mod rights;
 mod runner;
 mod takeover;
 
@@ -42,6 +46,8 @@ fn main() -> ExitCode {
     tests.push(test!(Group::Together, ends::a_pod_over_its_deadline_is_over_time));
     tests.push(test!(Group::Together, ends::a_quota_that_is_used_up_is_waited_for_and_then_told));
     tests.push(test!(Group::Together, ends::a_document_edited_midway_is_not_run));
+    tests.push(test!(Group::Together, faults::each_failure_is_taken_for_what_it_is));
+    tests.extend(faults::runs());
     tests.push(test!(Group::Alone, budget::a_four_stage_workflow_costs_eleven_requests));
     tests.push(test!(Group::Alone, kills::killed_engines_lose_nothing_and_do_nothing_twice));
     tests.push(test!(Group::Alone, takeover::a_restarted_container_goes_on_within_a_second));
@@ -50,5 +56,8 @@ fn main() -> ExitCode {
     tests.push(test!(Group::Takeover, takeover::an_engine_that_is_told_to_stop_hands_over_at_once));
     tests.push(test!(Group::Takeover, takeover::an_engine_that_was_paused_past_its_lease_does_no_harm));
     tests.push(test!(Group::Takeover, takeover::two_engines_share_the_work_and_never_meet));
+    tests.push(test!(Group::Together, rights::events_are_told_where_they_are_allowed_and_never_needed));
+    tests.push(test!(Group::Last, canary::a_secret_of_the_engine_appears_nowhere));
+    tests.push(test!(Group::Last, rights::the_rights_used_are_the_shipped_role));
     runner::run(tests)
 }

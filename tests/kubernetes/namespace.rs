@@ -82,17 +82,22 @@ impl Namespace {
 
     /// Waits until the authorizer has seen the binding and the controllers have made the account that pods run under.
     async fn usable(&self) {
-        let reviews: Api<SubjectAccessReview> = Api::all(self.cluster.admin.clone());
-        let review: SubjectAccessReview = serde_json::from_value(json!({"spec": {
-            "user": self.cluster.engine_user(),
-            "resourceAttributes": {"namespace": self.name, "verb": "list", "resource": "pods"},
-        }}))
-        .unwrap();
+        self.may("list", "pods").await;
         let accounts: Api<ServiceAccount> = Api::namespaced(self.cluster.admin.clone(), &self.name);
-        eventually("the namespace is usable", PATIENCE, || async {
+        eventually("there is an account", PATIENCE, async || accounts.get_opt("default").await.unwrap()).await;
+    }
+
+    /// Waits until the authorizer lets the engine do this.
+    pub(crate) async fn may(&self, verb: &str, resource: &str) {
+        let reviews: Api<SubjectAccessReview> = Api::all(self.cluster.admin.clone());
+        let review = serde_json::from_value(json!({"spec": {
+            "user": self.cluster.engine_user(),
+            "resourceAttributes": {"namespace": self.name, "verb": verb, "resource": resource},
+        }}));
+        let review: SubjectAccessReview = review.unwrap();
+        eventually(format!("the engine may {verb} {resource}"), PATIENCE, async || {
             let reviewed = reviews.create(&PostParams::default(), &review).await.unwrap();
-            let allowed = reviewed.status.is_some_and(|status| status.allowed);
-            (allowed && accounts.get_opt("default").await.unwrap().is_some()).then_some(())
+            reviewed.status.is_some_and(|status| status.allowed).then_some(())
         })
         .await;
     }

@@ -59,6 +59,7 @@ fn main() -> ExitCode {
         test!(Group::Alone, probes::a_deadline_ends_a_pod_and_keeps_its_last_words),
         test!(Group::Alone, probes::a_deadline_ends_a_pod_that_waits_for_its_image),
         test!(Group::Alone, restarts::an_engine_that_is_deleted_midway),
+        test!(Group::Alone, restarts::a_document_edited_while_no_engine_looks),
         test!(Group::Alone, restarts::over_its_time_without_an_engine),
     ];
     if !nix::unistd::geteuid().is_root() && !std::env::args().any(|argument| argument == "--list") {

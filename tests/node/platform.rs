@@ -35,7 +35,8 @@ pub(crate) async fn more_memory_than_any_node_has(cluster: &'static Cluster) {
 pub(crate) async fn a_node_that_does_not_exist(cluster: &'static Cluster) {
     let settings = format!("{BRIEF}[pods]\nnode_selector_scope = \"nowhere\"\n[waiting]\nunschedulable = \"5s\"\n");
     let site = Site::of_its_own(cluster, "scope", &settings).await;
-    fails(&site, "unschedulable: unknown node selector", "Unschedulable", &["node selector"]).await;
+    fails(&site, "unschedulable: unknown node selector", "Unschedulable", &["affinity/selector", "node selector"])
+        .await;
     site.away().await;
 }
 

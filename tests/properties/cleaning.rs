@@ -9,8 +9,9 @@ use operator_engine::{
         policy::Retries,
         seen::{LeaseSeen, Listed, PodSeen, Progress, Uid, Version, VolumeSeen, WorkflowSeen},
         transition,
+        view::Trouble,
     },
-    workflow::{State, record::Holder},
+    workflow::{Phase, Stage, State, digest::Sha256, record::Holder},
 };
 use std::time::Duration;
 
@@ -111,6 +112,53 @@ fn pod(view: &mut View) -> &mut operator_engine::plan::view::PodTrack {
     view.workflows.get_mut("wf").unwrap().pods.get_mut("wf-configure-1").unwrap()
 }
 
+/// The stage whose pods go at this second, and whose.
+fn stage_deleted(view: &View, now: Now) -> Option<(Stage, Vec<String>)> {
+    planned(view, now).0.into_iter().find_map(|action| match action.intent {
+        Intent::DeletePods { stage: Some(stage), jobs } => {
+            Some((stage, jobs.iter().map(ToString::to_string).collect()))
+        }
+        _ => None,
+    })
+}
+
+/// A workflow of ours in its algorithm, whose configure had so many attempts.
+fn in_algorithm(view: &mut View, name: &str, attempts: u32) {
+    finished(view, name, &me(), attempts);
+    let mut record = transition::claimed(&me(), Sha256::of(""), second(0).wall);
+    record.phase = Phase::Algorithm;
+    let seen = view.workflows[name].seen.clone().unwrap();
+    let seen = WorkflowSeen { version: Version(11), state: Some(State::Active), status: Some(record.render()), ..seen };
+    view.see_workflow(seen, second(DONE));
+}
+
+#[test]
+fn pods_of_a_stage_that_is_over_go_early_in_batches_and_only_when_nobody_can_ask_for_them() {
+    let mut view = View::new(me());
+    in_algorithm(&mut view, "wf", 3);
+    assert_eq!(stage_deleted(&view, second(DONE + 29)), None, "a quick workflow is at its end by then");
+    assert_eq!(stage_deleted(&view, second(DONE + 30)), Some((Stage::Configure, vec!["wf".to_owned()])));
+    let changes: [(&str, fn(&mut View)); 5] = [
+        ("another process intended it", |view| pod(view).intended = false),
+        ("a request to create it was not answered", |view| pod(view).uncertain = true),
+        ("it still runs", |view| pod(view).seen.as_mut().unwrap().progress = Progress::Running),
+        ("stale", |view| view.workflows.get_mut("wf").unwrap().stale = true),
+        ("a deletion has just failed", |view| {
+            let (until, error) = (second(DONE + 99).mono, "busy".to_owned());
+            view.workflows.get_mut("wf").unwrap().trouble = Some(Trouble { failures: 1, until, error });
+        }),
+    ];
+    for (what, change) in changes {
+        let mut view = view.clone();
+        change(&mut view);
+        assert_eq!(stage_deleted(&view, second(DONE + 30)), None, "{what}");
+    }
+    for n in 0..20 {
+        in_algorithm(&mut view, &format!("wf-{n}"), 3);
+    }
+    assert_eq!(stage_deleted(&view, second(DONE)).unwrap().1.len(), 16, "a full batch does not wait: 16 of 3 pods");
+}
+
 #[test]
 fn volumes_go_after_their_pods() {
     let mut view = one(2);
@@ -149,11 +197,7 @@ fn what_others_hold_or_what_is_in_doubt_is_left_alone() {
         ("busy", |view| view.workflows.get_mut("wf").unwrap().busy = Some("read-workflow")),
         ("cleaning is off for pods under way", |view| view.cleaning.pods = true),
         ("in trouble", |view| {
-            let trouble = operator_engine::plan::view::Trouble {
-                failures: 1,
-                until: second(DONE + 99).mono,
-                error: "busy".to_owned(),
-            };
+            let trouble = Trouble { failures: 1, until: second(DONE + 99).mono, error: "busy".to_owned() };
             view.workflows.get_mut("wf").unwrap().trouble = Some(trouble);
         }),
     ];
@@ -171,9 +215,11 @@ fn what_others_hold_or_what_is_in_doubt_is_left_alone() {
         holder: "other-1".to_owned(),
         duration: Duration::from_secs(15),
     };
-    view.look_begun(Look::Leases, second(DONE + 40));
-    view.leases_listed(Listed { items: vec![lease], version: Version(20) }, second(DONE + 40));
-    assert_eq!(pods_deleted(&view, second(DONE + 54)), [""; 0], "the engine that finished it cleans up");
+    for (version, at) in [(20, DONE + 40), (21, DONE + 54), (22, DONE + 55)] {
+        assert_eq!(pods_deleted(&view, second(at)), [""; 0], "the engine that finished it cleans up");
+        view.look_begun(Look::Leases, second(at));
+        view.leases_listed(Listed { items: vec![lease.clone()], version: Version(version) }, second(at));
+    }
     assert_eq!(pods_deleted(&view, second(DONE + 55)), ["wf"], "unless it is dead");
 }
 

@@ -79,17 +79,21 @@ fn a_lease_that_does_not_change_for_its_duration_is_dead() {
 }
 
 #[test]
-fn the_time_goes_on_without_lists_and_no_wall_clock_counts() {
+fn only_a_list_begun_after_its_end_shows_that_a_lease_is_dead_and_no_wall_clock_counts() {
     let other = holder_of("other", "other-1");
     let mut view = watching();
     list(&mut view, 1, vec![lease("other", 5, "other-1")], second(100));
     for wall in [0, 100, 1_000_000] {
         let now = |mono: u64| Now { wall: second(wall).wall, ..second(mono) };
         assert!(!dead(&view, &other, now(114)));
-        assert!(dead(&view, &other, now(115)));
+        assert!(!dead(&view, &other, now(1_000_000)), "a process that was paused has seen no change either");
     }
     let Liveness::Alive { until } = liveness(&view, &other, &Policy::default(), second(114)) else { panic!() };
-    assert_eq!(until, Duration::from_secs(115), "asked again exactly then");
+    assert_eq!(until, Duration::from_secs(116), "asked again as often as it would be renewed");
+    list(&mut view, 2, vec![lease("other", 5, "other-1")], second(114));
+    assert!(!dead(&view, &other, second(200)), "that list was begun too early to show it");
+    list(&mut view, 3, vec![lease("other", 5, "other-1")], second(115));
+    assert!(dead(&view, &other, second(115)));
 }
 
 #[test]
@@ -109,6 +113,7 @@ fn an_absent_lease_is_watched_before_it_counts() {
     assert!(!dead(&view, &other, second(1000)), "no list has been seen yet");
     list(&mut view, 1, vec![], second(1000));
     assert!(!dead(&view, &other, second(1014)));
+    list(&mut view, 2, vec![], second(1015));
     assert!(dead(&view, &other, second(1015)));
     assert!(!dead(&view, &holder_of("stranger", "x"), second(9999)), "nobody has looked for that one");
 }
@@ -118,10 +123,11 @@ fn a_lease_may_be_longer_than_ours_and_is_never_shorter() {
     for (duration, dead_after) in [(0, 15), (1, 15), (60, 60)] {
         let mut view = watching();
         let seen = LeaseSeen { duration: Duration::from_secs(duration), ..lease("other", 5, "other-1") };
-        list(&mut view, 1, vec![seen], second(100));
         let other = holder_of("other", "other-1");
-        assert!(!dead(&view, &other, second(100 + dead_after - 1)));
-        assert!(dead(&view, &other, second(100 + dead_after)));
+        for (n, at) in [0, dead_after - 1, dead_after].into_iter().enumerate() {
+            list(&mut view, 1 + n as u64, vec![seen.clone()], second(100 + at));
+            assert_eq!(dead(&view, &other, second(100 + at)), at == dead_after);
+        }
     }
     let mut view = watching();
     let seen = LeaseSeen { duration: Duration::MAX, ..lease("other", 5, "other-1") };

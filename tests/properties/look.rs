@@ -79,7 +79,10 @@ fn first_due(view: &View, look: Look) -> Option<u64> {
 #[test]
 fn a_new_process_asks_for_everything_but_finished_pods_at_once() {
     let (first, next) = due(&View::new(me()), &Policy::default(), ms(0));
-    assert_eq!(first, [Look::Attention, Look::AuditWorkflows, Look::AuditPods, Look::AuditVolumes, Look::Leases]);
+    assert_eq!(first.len(), 5);
+    for look in [Look::Attention, Look::AuditWorkflows, Look::AuditPods, Look::AuditVolumes, Look::Leases] {
+        assert!(first.contains(&look), "{look:?}");
+    }
     assert_eq!(next, None);
 }
 

@@ -243,7 +243,11 @@ fn a_pod_made_anew_is_waited_for_by_its_own_deadline() {
     let mut view = running(Phase::Configure, 0);
     let waiting = |cause| Progress::Waiting(Waiting { cause, message: String::new() });
     view.see_pod(pod(Stage::Configure, 0, 11, waiting(WaitingCause::Unschedulable)), now());
-    let why = Ending::WaitedFor { cause: WaitingCause::Unschedulable, message: String::new() };
+    let why = Ending::WaitedFor {
+        cause: WaitingCause::Unschedulable,
+        message: String::new(),
+        after: Duration::from_secs(600),
+    };
     let (name, uid) = ("wf-configure-0".to_owned(), Uid("pod-1".to_owned()));
     answered(&mut view, Intent::EndPod { name, uid, why }, Ok(Answer::Done));
     // It went, and a late request made it anew.
@@ -285,5 +289,11 @@ fn one_that_is_being_claimed_takes_a_slot_as_those_that_run_do() {
     };
     assert_eq!(claims(&view), [Target::Workflow("a".to_owned())]);
     view.workflows.get_mut("a").unwrap().busy = Some("claim");
+    assert_eq!(claims(&view), []);
+    // Nor does one take it that is older and was seen later.
+    let older = at(Duration::from_secs(NOW - 1)).wall;
+    let older = WorkflowSeen { name: "z".to_owned(), created: older, ..seen(21, State::Pending, None) };
+    view.see_workflow(older, now());
+    view.workflows.get_mut("z").unwrap().document = Some(Ok(document()));
     assert_eq!(claims(&view), []);
 }

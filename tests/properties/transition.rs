@@ -49,7 +49,7 @@ fn kind() -> impl Strategy<Value = Kind> {
     let ending = prop_oneof![
         4 => Just(None),
         1 => Just(Some(Ending::Stop)),
-        1 => (cause(), any::<String>()).prop_map(|(cause, message)| Some(Ending::WaitedFor { cause, message })),
+        1 => (cause(), any::<String>()).prop_map(|(cause, message)| Some(Ending::WaitedFor { cause, message, after: std::time::Duration::from_secs(600) })),
     ];
     prop_oneof![
         8 => (end(), ending).prop_map(|(end, ending)| Kind::Pod(end, ending)),
@@ -62,7 +62,7 @@ fn kind() -> impl Strategy<Value = Kind> {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 4000, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 2000, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn a_record_goes_forward_and_forgets_nothing(

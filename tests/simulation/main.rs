@@ -11,6 +11,7 @@
 )]
 
 mod bites;
+mod evidence;
 mod exhaustive;
 mod hostile;
 mod rules;

@@ -109,7 +109,7 @@ async fn an_engine_that_is_told_to_stop_lets_others_go_on_at_once() {
 }
 
 /// A future that is not polled for a while: what SIGSTOP and SIGCONT do to a process, at whatever await it is.
-struct Paused<F> {
+pub(crate) struct Paused<F> {
     inner: Pin<Box<F>>,
     from: Instant,
     until: Instant,
@@ -132,7 +132,7 @@ impl<F: Future> Future for Paused<F> {
     }
 }
 
-fn paused<F: Future>(inner: F, from: Duration, length: Duration) -> Paused<F> {
+pub(crate) fn paused<F: Future>(inner: F, from: Duration, length: Duration) -> Paused<F> {
     let from = Instant::now() + from;
     let until = from + length;
     Paused { inner: Box::pin(inner), from, until, timer: Box::pin(tokio::time::sleep_until(until)) }

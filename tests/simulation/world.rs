@@ -45,6 +45,8 @@ pub(crate) enum Act {
     Wait(WaitingCause, &'static str),
     /// Runs until it is asked to end.
     Hang,
+    /// Runs for ever, whatever it is asked: its kubelet does not react.
+    Deaf,
 }
 
 type Script = dyn Fn(&str, Stage, u32) -> Act + Send + Sync;
@@ -68,6 +70,9 @@ impl Kubelet for Scripted {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
         (run.say)(Progress::Running);
+        if matches!(act, Act::Deaf) {
+            std::future::pending::<()>().await;
+        }
         let (after, end) = match act {
             Act::Succeed(after) => (after, None),
             Act::End(after, end) => (after, Some(end)),

@@ -13,7 +13,6 @@ use crate::{
         report::{self, ConfigureReport, ExecReport, PublishReport},
     },
 };
-use std::time::Duration;
 
 /// What happened in a stage, sorted by what it means for the workflow.
 pub(super) enum Happened {
@@ -27,19 +26,21 @@ pub(super) enum Happened {
 
 pub(super) fn configured(ended: &Ended<'_>, stop: bool, next: &mut Record) -> Happened {
     let happened = match ended {
-        Ended::Pod { end, ending: None } => match (end.cause(), report::parse::<ConfigureReport>(&end.message)) {
-            (Cause::Success, Some(ConfigureReport { fault: None, .. })) => return Happened::Success,
-            (Cause::Success | Cause::Workflow, Some(ConfigureReport { fault: Some(fault), .. })) => {
-                next.set_code(fault.code);
-                Happened::Failure { outcome: Outcome::Failed, reason: fault.reason, message: fault.message }
+        Ended::Pod { end, ending: None } => {
+            match (end.cause(), report::parse::<ConfigureReport>(&end.message.trim())) {
+                (Cause::Success, Some(ConfigureReport { fault: None, .. })) => return Happened::Success,
+                (Cause::Success | Cause::Workflow, Some(ConfigureReport { fault: Some(fault), .. })) => {
+                    next.set_code(fault.code);
+                    Happened::Failure { outcome: Outcome::Failed, reason: fault.reason, message: fault.message }
+                }
+                (Cause::Platform, _) => platform(end),
+                (Cause::Deadline, _) => failed("ConfigureTimedOut", "the inputs were not fetched in time"),
+                (Cause::Success | Cause::Workflow, _) => failed(
+                    "ConfigureFailed",
+                    &format!("configure ended without a report ({}); see its log", end.describe()),
+                ),
             }
-            (Cause::Platform, _) => platform(end),
-            (Cause::Deadline, _) => failed("ConfigureTimedOut", "the inputs were not fetched in time"),
-            (Cause::Success | Cause::Workflow, _) => failed(
-                "ConfigureFailed",
-                &format!("configure ended without a report ({}); see its log", end.describe()),
-            ),
-        },
+        }
         other => not_by_itself(other),
     };
     let happened = if stop { stopped() } else { happened };
@@ -139,12 +140,19 @@ pub(super) fn published(ended: &Ended<'_>, stop: bool, next: &mut Record, policy
                 message: format!("publish ended without a report ({}); see its log", end.describe()),
             },
         },
-        Ended::NeverRan { reason, message } => {
-            Happened::Platform { reason: "PublishFailed".to_owned(), message: format!("{reason}: {message}") }
-        }
-        other => not_by_itself(other),
+        // What is wrong with its image or its node passes, or an admin sees to it: the results are worth the wait.
+        other => match not_by_itself(other) {
+            Happened::Failure { outcome: Outcome::Failed, reason, message } if never_ran(other) => {
+                Happened::Platform { reason: "PublishFailed".to_owned(), message: format!("{reason}: {message}") }
+            }
+            happened => happened,
+        },
     };
     if stop { stopped() } else { happened }
+}
+
+fn never_ran(ended: &Ended<'_>) -> bool {
+    matches!(ended, Ended::NeverRan { .. } | Ended::Pod { ending: Some(Ending::WaitedFor { .. }), .. })
 }
 
 /// Ends that have nothing to do with what the stage is for.
@@ -153,7 +161,7 @@ fn not_by_itself(ended: &Ended<'_>) -> Happened {
         Ended::NeverRan { reason, message } => failed(reason, message),
         Ended::Vanished => Happened::Platform {
             reason: "PodDeleted".to_owned(),
-            message: "the pod was deleted by somebody else".to_owned(),
+            message: "the pod was deleted or evicted by somebody else".to_owned(),
         },
         // Not tried again: two pods at once over one volume would be worse.
         Ended::Lost => failed(
@@ -165,8 +173,8 @@ fn not_by_itself(ended: &Ended<'_>) -> Happened {
             "the document was edited or removed after the workflow was claimed; register a new workflow instead",
         ),
         Ended::StoppedBefore => stopped(),
-        Ended::Pod { ending: Some(Ending::WaitedFor { cause, message }), .. } => {
-            match Ended::waited(*cause, message, Duration::ZERO) {
+        Ended::Pod { ending: Some(Ending::WaitedFor { cause, message, after }), .. } => {
+            match Ended::waited(*cause, message, *after) {
                 Ended::NeverRan { reason, message } => failed(&reason, &message),
                 _ => stopped(),
             }
