@@ -15,7 +15,7 @@ use crate::{
         pod::PodSpec,
         seen::{LeaseSeen, Listed, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen},
     },
-    workflow::{JobId, document::Fault},
+    workflow::{JobId, Stage, document::Fault},
 };
 use async_trait::async_trait;
 use std::{collections::BTreeMap, time::Duration};
@@ -49,7 +49,7 @@ pub struct WorkflowRead {
 ///
 /// - **Compare and swap.** [`Cluster::write_workflow`] and [`Cluster::renew_lease`] change an object if and only if it still
 ///   has the UID and version named; else [`Failure::Conflict`], or [`Failure::NotFound`] if it is gone. Of two with the same
-///   version, exactly one succeeds.
+///   version that change it, exactly one succeeds. (One that would change nothing succeeds beside it and makes no new version.)
 /// - **Create once by name.** Of any number of requests to create one name, one creates; all others return the object that
 ///   has the name, whoever owns it.
 /// - **Scopes.** A list holds every object in its [`Look`]'s scope and no other, and carries the version it was true at. An
@@ -80,8 +80,8 @@ pub trait Cluster: Send + Sync {
     async fn create_pod(&self, spec: &PodSpec) -> Result<PodSeen, Failure>;
     /// Asks a pod to end: SIGTERM, then SIGKILL after its grace. Idempotent.
     async fn end_pod(&self, name: &str, uid: &Uid) -> Result<(), Failure>;
-    /// Deletes all pods of these workflows. Idempotent; an empty list is refused.
-    async fn delete_pods(&self, jobs: &[JobId]) -> Result<(), Failure>;
+    /// Deletes these workflows' pods: those of one stage, or all. Idempotent; an empty list is refused.
+    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure>;
 
     /// Lists all volumes of ours.
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure>;

@@ -75,12 +75,13 @@ impl Pages {
     /// Shows a turn of the loop.
     pub fn turn(&self, view: &View, plan: &Plan) {
         let now = self.clock.now();
-        self.metrics.turn(view, plan, now);
+        self.metrics.turned();
         let mut shown = self.shown();
         shown.turned = Some(now.mono);
         shown.ready = view.looks.audited() && matches!(view.own_lease, OwnLease::Held { .. });
         if shown.copied.is_none_or(|copied| now.mono >= copied + COPY_EVERY) {
             shown.copied = Some(now.mono);
+            self.metrics.view(view, plan, now);
             shown.workflows =
                 plan.verdicts.iter().map(|(name, verdict)| (name.clone(), line(view, name, verdict))).collect();
         }

@@ -41,6 +41,9 @@ pub struct Supervisor {
     concurrency: usize,
 }
 
+/// How long answers are gathered before the next plan. Short beside any answer's own way, long beside a plan.
+const GATHER: Duration = Duration::from_millis(3);
+
 /// Why a supervisor ended by itself.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Ended {
@@ -130,8 +133,15 @@ impl Supervisor {
                 () = stop.cancelled() => break,
             };
             self.merge(&mut view, event)?;
-            // Whatever else is ready is taken along, so that one plan sees it all.
-            while let Some(Some(event)) = acting.next().now_or_never() {
+            // What comes within moments is taken along, so that one plan sees it all: a plan looks at every workflow.
+            let gathered = tokio::time::sleep(GATHER);
+            tokio::pin!(gathered);
+            loop {
+                let event = tokio::select! {
+                    Some(event) = acting.next() => event,
+                    Some(event) = looking.next() => event,
+                    () = &mut gathered => break,
+                };
                 self.merge(&mut view, event)?;
             }
         }

@@ -14,10 +14,15 @@ pub enum Form {
     Json,
 }
 
+/// The API client warns of an answer that it cannot read by logging all of it, and answers hold documents. What failed is
+/// logged where it is handled. Directives that name this target themselves win.
+const QUIET: &str = "kube_client=off";
+
 /// Sends logs to standard error, filtered by `directives` (`info`, or `warn,operator_engine=debug`). Only the first call
 /// in a process has an effect.
 pub fn start(form: Form, directives: &str) {
-    let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
+    let quiet = |directives: &str| format!("{QUIET},{directives}");
+    let filter = EnvFilter::try_new(quiet(directives)).unwrap_or_else(|_| EnvFilter::new(quiet("info")));
     let registry = tracing_subscriber::registry().with(filter);
     let terminal = std::io::stderr().is_terminal();
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);

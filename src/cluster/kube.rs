@@ -7,11 +7,12 @@
 mod classify;
 mod convert;
 pub mod events;
+mod lease;
 mod lists;
 
 use super::{
     Cluster, Freshness, WorkflowRead, document_text,
-    manifest::{self, MANAGED_BY, Settings, WORKFLOW_LABEL},
+    manifest::{self, COMPONENT_LABEL, MANAGED_BY, Settings, WORKFLOW_LABEL},
     restricted::{Profile, violations},
 };
 use crate::{
@@ -23,19 +24,16 @@ use crate::{
         seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
     },
     workflow::{
-        JobId,
+        JobId, Stage,
         record::{MAX_LEN, STATE_LABEL, STATUS_ANNOTATION},
     },
 };
 use async_trait::async_trait;
 use classify::{read_failure, write_failure};
 use convert::{document_data, lease_seen, pod_seen, volume_seen, workflow_seen};
-use k8s_openapi::{
-    api::{
-        coordination::v1::{Lease, LeaseSpec},
-        core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
-    },
-    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+use k8s_openapi::api::{
+    coordination::v1::Lease,
+    core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
 };
 use kube::{
     Api, Client, Config,
@@ -43,8 +41,9 @@ use kube::{
     client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use lease::lease;
 use serde_json::json;
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 /// A namespace of a Kubernetes cluster.
 pub struct Kube {
@@ -148,19 +147,23 @@ impl Cluster for Kube {
     }
 
     async fn write_workflow(&self, name: &str, write: &Write) -> Result<WorkflowSeen, Failure> {
-        let status = write.record.render();
-        if status.len() > MAX_LEN {
-            let message = format!("the record has {} bytes", status.len());
-            return Err(Failure::Refused { reason: "TooLarge".to_owned(), message });
+        let record = write.record.render();
+        if record.len() > MAX_LEN {
+            let message = format!("the record has {} bytes, at most {MAX_LEN} could be read again", record.len());
+            return Err(Failure::Refused { reason: "RecordTooLong".to_owned(), message });
         }
         let patch = json!({"metadata": {
-            // The precondition: versions are never used twice, so this names the object's UID as well.
+            // The preconditions.
+            "uid": write.uid.0,
             "resourceVersion": write.version.0.to_string(),
             "labels": {STATE_LABEL: write.state.as_str()},
-            "annotations": {STATUS_ANNOTATION: status},
+            "annotations": {STATUS_ANNOTATION: record},
         }});
-        let patched = self.workflows.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
-        patched.map(|object| workflow_seen(&object.metadata)).map_err(write_failure)
+        match self.workflows.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+            Ok(object) => Ok(workflow_seen(&object.metadata)),
+            Err(error) if classify::is_another(&error) => Err(Failure::Conflict),
+            Err(error) => Err(write_failure(error)),
+        }
     }
 
     async fn list_pods(&self, look: Look, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
@@ -198,10 +201,9 @@ impl Cluster for Kube {
         // exit code and message. Deleting it would take both along, and free its name.
         let patch = json!({"metadata": {"uid": uid.0}, "spec": {"activeDeadlineSeconds": 1}});
         let patched = self.pods.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
-        let pod = match patched.map_err(write_failure) {
-            // The name is another pod's now.
-            Err(Failure::Conflict | Failure::Refused { .. }) => return Err(Failure::NotFound),
-            other => other?,
+        let pod = match patched {
+            Err(error) if classify::is_another(&error) => return Err(Failure::NotFound),
+            other => other.map_err(write_failure)?,
         };
         let scheduled = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
         if scheduled || convert::has_ended(&pod) {
@@ -215,8 +217,8 @@ impl Cluster for Kube {
         self.pods.delete(name, &parameters).await.map(|_| ()).map_err(write_failure)
     }
 
-    async fn delete_pods(&self, jobs: &[JobId]) -> Result<(), Failure> {
-        let selector = lists::of_jobs(jobs)?;
+    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {
+        let selector = lists::of_jobs(stage, jobs)?;
         let deleted = self.pod_metadata.delete_collection(&DeleteParams::background(), &selector).await;
         deleted.map(|_| ()).map_err(write_failure)
     }
@@ -241,7 +243,7 @@ impl Cluster for Kube {
     }
 
     async fn delete_volumes(&self, jobs: &[JobId]) -> Result<(), Failure> {
-        let selector = lists::of_jobs(jobs)?;
+        let selector = lists::of_jobs(None, jobs)?;
         let deleted = self.volume_metadata.delete_collection(&DeleteParams::background(), &selector).await;
         deleted.map(|_| ()).map_err(write_failure)
     }
@@ -266,8 +268,15 @@ impl Cluster for Kube {
 
     async fn renew_lease(&self, seen: &LeaseSeen, holder: &str) -> Result<LeaseSeen, Failure> {
         let renewed = lease(&seen.name, holder, seen.duration, Some(seen));
-        let replaced = self.leases.replace(&seen.name, &PostParams::default(), &renewed).await;
-        replaced.map(|lease| lease_seen(&lease)).map_err(write_failure)
+        match self.leases.replace(&seen.name, &PostParams::default(), &renewed).await.map_err(write_failure) {
+            Ok(lease) => Ok(lease_seen(&lease)),
+            // One that is gone is a conflict too, with the UID that was named.
+            Err(Failure::Conflict) => {
+                let there = self.leases.get_metadata_opt(&seen.name).await.map_err(read_failure)?;
+                Err(there.map_or(Failure::NotFound, |_| Failure::Conflict))
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     async fn delete_lease(&self, seen: &LeaseSeen) -> Result<(), Failure> {
@@ -281,23 +290,4 @@ impl Cluster for Kube {
 /// The name was taken, and is free again when one looks who has it.
 fn gone_again() -> Failure {
     Failure::NotDone { error: "the name was taken a moment ago".to_owned(), after: None }
-}
-
-fn lease(name: &str, holder: &str, duration: Duration, seen: Option<&LeaseSeen>) -> Lease {
-    Lease {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            labels: Some(BTreeMap::from([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())])),
-            uid: seen.map(|seen| seen.uid.0.clone()),
-            resource_version: seen.map(|seen| seen.version.0.to_string()),
-            ..Default::default()
-        },
-        spec: Some(LeaseSpec {
-            holder_identity: (!holder.is_empty()).then(|| holder.to_owned()),
-            lease_duration_seconds: Some(i32::try_from(duration.as_secs()).unwrap_or(i32::MAX).max(1)),
-            // For people: no engine compares it with its own clock.
-            renew_time: Some(MicroTime(jiff::Timestamp::now())),
-            ..Default::default()
-        }),
-    }
 }

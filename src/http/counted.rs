@@ -10,7 +10,7 @@ use crate::{
         pod::PodSpec,
         seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
     },
-    workflow::JobId,
+    workflow::{JobId, Stage},
 };
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
@@ -71,8 +71,8 @@ impl<C: Cluster> Cluster for Counted<C> {
         self.count("end-pod", self.inner.end_pod(name, uid)).await
     }
 
-    async fn delete_pods(&self, jobs: &[JobId]) -> Result<(), Failure> {
-        self.count("delete-pods", self.inner.delete_pods(jobs)).await
+    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {
+        self.count("delete-pods", self.inner.delete_pods(stage, jobs)).await
     }
 
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure> {

@@ -95,8 +95,12 @@ impl Metrics {
     }
 
     /// Counts a turn of the loop.
-    pub(super) fn turn(&self, view: &View, plan: &Plan, now: Now) {
+    pub(super) fn turned(&self) {
         self.turns.inc();
+    }
+
+    /// Measures what is in view.
+    pub(super) fn view(&self, view: &View, plan: &Plan, now: Now) {
         let mut phases = PHASES.map(|phase| (phase, 0));
         let mut seen = BTreeSet::new();
         for (name, tracked) in &view.workflows {

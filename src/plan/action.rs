@@ -5,7 +5,7 @@ use super::{
     seen::{LeaseSeen, Uid, Version},
     view::Ending,
 };
-use crate::workflow::{JobId, Record, State};
+use crate::workflow::{JobId, Record, Stage, State};
 
 /// One act, complete: the executor adds nothing to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,8 +70,13 @@ pub enum Intent {
         /// Why, for what is recorded once it has ended.
         why: Ending,
     },
-    /// Delete all pods of these workflows. Never empty.
-    DeletePods(Vec<JobId>),
+    /// Delete pods of these workflows.
+    DeletePods {
+        /// Those of one stage, which is over and recorded; all, of workflows at their end.
+        stage: Option<Stage>,
+        /// The workflows. Never empty.
+        jobs: Vec<JobId>,
+    },
     /// Delete the volumes of these workflows. Never empty.
     DeleteVolumes(Vec<JobId>),
     /// Delete a dead engine's Lease, if it is still as it was seen.
@@ -127,7 +132,7 @@ impl Intent {
             Self::CreatePod(_) => "create-pod",
             Self::ReadPod { .. } => "read-pod",
             Self::EndPod { .. } => "end-pod",
-            Self::DeletePods(_) => "delete-pods",
+            Self::DeletePods { .. } => "delete-pods",
             Self::DeleteVolumes(_) => "delete-volumes",
             Self::DeleteLease(_) => "delete-lease",
         }

@@ -3,8 +3,10 @@
 use super::{
     Action, Intent, Now, Plan, Policy, Target, Verdict, WaitingOn,
     action::WriteStep,
-    drive::{Step, write},
-    guarded, transition,
+    drive::write,
+    guarded,
+    step::Step,
+    transition,
     view::{Standing, Tracked, View},
 };
 use crate::workflow::{JobId, digest::Sha256, document::Fault};
@@ -19,13 +21,14 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
     // By age, as the server saw it; names only break ties. Lists come in order of names, which would starve the last.
     queue.sort_by_key(|(name, tracked)| (tracked.seen.as_ref().map(|seen| seen.created), (*name).clone()));
     let max = usize::try_from(policy.max_jobs).unwrap_or(usize::MAX);
-    let mut free = max.saturating_sub(view.running());
+    // What is under way has its slot, even from one that is older and was seen later.
+    let under_way = queue.iter().filter(|(_, tracked)| tracked.busy.is_some() && !is_refusal(tracked)).count();
+    let mut free = max.saturating_sub(view.running() + under_way);
     let mut ahead = 0;
     for (name, tracked) in queue {
         // One that is in trouble keeps its place in the queue but does not hold up the others.
         let ready = matches!(plan.verdicts.get(name), Some(Verdict::Waiting(WaitingOn::Slot { .. })));
-        let under_way = tracked.busy.is_some();
-        let refusal = matches!(&tracked.document, Some(Err(_)));
+        let refusal = is_refusal(tracked);
         if free == 0 && !refusal {
             if ready {
                 plan.verdicts.insert(name.clone(), Verdict::Waiting(WaitingOn::Slot { ahead }));
@@ -33,17 +36,20 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
             ahead += 1;
             continue;
         }
-        if ready || under_way {
+        if ready {
             // A document that turns out unusable gives its slot back in the next round.
             free = free.saturating_sub(usize::from(!refusal));
-        }
-        if ready {
             let step = guarded(|| admit(view, name, tracked, now));
             let step = step.unwrap_or_else(|panic| Step::verdict(Verdict::Quarantined(panic)));
             plan.actions.extend(step.action);
             plan.verdicts.insert(name.clone(), step.verdict);
         }
     }
+}
+
+/// Whether its document is known to be unusable: it is refused, which takes no slot.
+fn is_refusal(tracked: &Tracked) -> bool {
+    matches!(&tracked.document, Some(Err(_)))
 }
 
 fn admit(view: &View, name: &str, tracked: &Tracked, now: Now) -> Step {

@@ -3,9 +3,9 @@
 use super::{
     Action, Failure, Intent, Now, Policy, Target,
     action::{Write, WriteStep},
-    seen::{LeaseSeen, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, pod_name},
+    seen::{LeaseSeen, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, is_pod_of, pod_name},
     trouble::{MAX, obstacle, trouble},
-    view::{DocumentSeen, OwnLease, PodTrack, Quarantine, Refused, Tracked, View, VolumeTrack},
+    view::{DocumentSeen, OwnLease, PodTrack, Quarantine, RecordSeen, Refused, Tracked, View, VolumeTrack},
 };
 use std::time::Duration;
 
@@ -193,6 +193,9 @@ impl View {
         if write.step == WriteStep::Takeover {
             return; // The intent that the record speaks of was its former holder's.
         }
+        if !matches!(&tracked.record, RecordSeen::Some(record) if record.holder == self.me) {
+            return; // A list that overtook this answer shows that another process has it since.
+        }
         let Some((stage, job)) = write.record.phase.stage().zip(name.parse().ok()) else { return };
         let track = tracked.pods.entry(pod_name(&job, stage, write.record.attempt)).or_default();
         track.intended = true;
@@ -240,10 +243,13 @@ impl View {
     }
 
     fn pods_deleted(&mut self, intent: &Intent) {
-        let Intent::DeletePods(jobs) = intent else { return };
+        let Intent::DeletePods { stage, jobs } = intent else { return };
         for job in jobs {
             if let Some(tracked) = self.workflows.get_mut(job.as_str()) {
-                tracked.pods.clear();
+                match stage {
+                    Some(stage) => tracked.pods.retain(|name, _| !is_pod_of(name, job, *stage)),
+                    None => tracked.pods.clear(),
+                }
                 tracked.trouble = None;
             }
         }
@@ -260,7 +266,7 @@ impl View {
     }
 
     fn cleaning_failed(&mut self, intent: &Intent, failure: &Failure, policy: &Policy, now: Now) {
-        let (Intent::DeletePods(jobs) | Intent::DeleteVolumes(jobs)) = intent else { return };
+        let (Intent::DeletePods { jobs, .. } | Intent::DeleteVolumes(jobs)) = intent else { return };
         for job in jobs {
             if let Some(tracked) = self.workflows.get_mut(job.as_str()) {
                 trouble(tracked, failure.to_string(), policy.cadence.attention, now);
@@ -274,7 +280,7 @@ fn intended_pod<'a>(tracked: &'a mut Tracked, intent: &Intent) -> Option<&'a mut
     match intent {
         Intent::CreatePod(spec) => Some(tracked.pods.entry(spec.name()).or_default()),
         Intent::CreateVolume { job, .. } => {
-            let super::view::RecordSeen::Some(record) = &tracked.record else { return None };
+            let RecordSeen::Some(record) = &tracked.record else { return None };
             let pod = pod_name(job, record.phase.stage()?, record.attempt);
             Some(tracked.pods.entry(pod).or_default())
         }

@@ -14,47 +14,19 @@
 //! Each step follows from the record and the evidence alone, so a restart and an ordinary turn are one path.
 
 use super::{
-    Action, Intent, Now, Policy, Target, Verdict, WaitingOn,
+    Action, Intent, Now, Policy, Verdict, WaitingOn,
     action::{Write, WriteStep},
+    end::{Cause, End},
     lease::{Liveness, liveness},
     pod::{deadline, spec_for},
     seen::{PodSeen, Progress, WaitingCause, pod_name},
+    step::Step,
     transition::{self, Ended},
     view::{Ending, PodTrack, Standing, Tracked, View, VolumeTrack},
 };
-use crate::workflow::{Document, JobId, Record, Stage, State};
+use crate::workflow::{Document, JobId, Record, Stage, State, record::MAX_LEN};
+use jiff::SignedDuration;
 use std::{sync::Arc, time::Duration};
-
-/// What to do about one workflow, and what to say of it.
-#[derive(Debug)]
-pub struct Step {
-    /// At most one action.
-    pub action: Option<Action>,
-    /// What to say.
-    pub verdict: Verdict,
-    /// When to decide again even if nothing is seen: monotonic.
-    pub wake: Option<Duration>,
-}
-
-impl Step {
-    /// Nothing to do, only something to say.
-    pub fn verdict(verdict: Verdict) -> Self {
-        Self { action: None, verdict, wake: None }
-    }
-
-    fn wait(on: WaitingOn) -> Self {
-        Self::verdict(Verdict::Waiting(on))
-    }
-
-    fn until(self, wake: Duration) -> Self {
-        Self { wake: Some(wake), ..self }
-    }
-
-    fn act(name: &str, intent: Intent) -> Self {
-        let verdict = Verdict::Acting(intent.name());
-        Self { action: Some(Action { target: Target::Workflow(name.to_owned()), intent }), verdict, wake: None }
-    }
-}
 
 /// Decides about one workflow. Pending ones are admitted elsewhere ([`super::admission`]), because they compete.
 pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: Now, may_write: bool) -> Step {
@@ -71,6 +43,10 @@ pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: 
     if tracked.stale {
         return Step::act(name, Intent::ReadWorkflow);
     }
+    if tracked.is_deleting() {
+        // Its pods and its volume go with it; whatever is begun now would be in their way.
+        return Step::verdict(Verdict::Ignored);
+    }
     match tracked.standing() {
         Standing::Unknown | Standing::Foreign => Step::verdict(Verdict::Ignored),
         Standing::Done(record) if tracked.is_labelled(State::Done) => match record.outcome {
@@ -79,8 +55,6 @@ pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: 
         },
         _ if !may_write => Step::wait(WaitingOn::OwnLease),
         _ if !view.looks.audited() => Step::wait(WaitingOn::FirstAudit),
-        // What it owned goes with it. A pod made now would only be in the way of that.
-        _ if tracked.seen.as_ref().is_some_and(|seen| seen.deleting) => Step::wait(WaitingOn::Deletion),
         // Applying a manifest once more sets its label again. The end is final, so the label is put right.
         Standing::Done(record) => write(name, tracked, WriteStep::Finish, record.clone()),
         // Decided by admission, which overrules this.
@@ -102,6 +76,12 @@ pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: 
 /// A compare-and-swap of the record. The label follows from it.
 pub(super) fn write(name: &str, tracked: &Tracked, step: WriteStep, record: Record) -> Step {
     let Some(seen) = &tracked.seen else { return Step::verdict(Verdict::Ignored) };
+    let (step, record) = if record.render().len() <= MAX_LEN {
+        (step, record)
+    } else {
+        // No record that engines write comes near: strangers wrote most of it.
+        (WriteStep::Finish, transition::record_unreadable(&record.holder, "it is too long to be written again"))
+    };
     let state = if record.phase.stage().is_none() { State::Done } else { State::Active };
     let write = Write { step, uid: seen.uid.clone(), version: seen.version, state, record };
     Step::act(name, Intent::Write(Box::new(write)))
@@ -136,6 +116,7 @@ fn drive(name: &str, tracked: &Tracked, record: &Record, policy: &Policy, now: N
     match pod.and_then(|track| track.seen.as_ref().map(|seen| (track, seen))) {
         Some((track, _)) if track.gone => run.settle(run.after_gone(track)),
         Some((track, seen)) => match &seen.progress {
+            Progress::Ended(end) if run.is_taken_away(track, end) => run.settle(Ended::Vanished),
             Progress::Ended(end) => run.settle(Ended::Pod { end, ending: track.ending.as_ref() }),
             _ if run.lost_at(track).is_some_and(|at| now.mono >= at) => run.settle(Ended::Lost),
             _ if track.missing => Step::act(name, Intent::ReadPod { name: seen.name.clone() }),
@@ -169,12 +150,11 @@ impl Run<'_> {
         if stop && not_made && !(self.stage == Stage::Publish && self.record.attempt == 0) {
             return self.settle(Ended::StoppedBefore);
         }
-        let pause =
-            self.record.not_before.map(|due| due.duration_since(self.now.wall)).filter(|left| left.is_positive());
-        // No pause is longer than the longest one: a clock that was set back does not make it so.
-        if let Some(pause) =
-            pause.map(|left| left.unsigned_abs()).filter(|left| *left <= self.policy.retries.backoff_max)
-        {
+        // Nobody writes a pause that is longer than the longest: the clock was set back since.
+        let due = self.record.not_before.map(|due| due.duration_since(self.now.wall));
+        let in_time =
+            |pause: &SignedDuration| pause.is_positive() && pause.unsigned_abs() <= self.policy.retries.backoff_max;
+        if let Some(pause) = due.filter(in_time).map(SignedDuration::unsigned_abs) {
             let on = WaitingOn::Retry { stage: self.stage, attempt: self.record.attempt };
             return Step::wait(on).until(self.now.mono + pause);
         }
@@ -192,6 +172,13 @@ impl Run<'_> {
             return Step::act(self.name, Intent::CreateVolume { job: self.job.clone(), owner: owner.clone() });
         }
         Step::act(self.name, Intent::CreatePod(Box::new(spec)))
+    }
+
+    /// Whether the pod ended because somebody deletes it, and not by itself: its kubelet still reports the exit status that the
+    /// signal led to, which is nobody's result.
+    fn is_taken_away(&self, track: &PodTrack, end: &End) -> bool {
+        let deleting = track.seen.as_ref().is_some_and(|seen| seen.deleting);
+        deleting && track.ending.is_none() && end.cause() == Cause::Workflow
     }
 
     /// The stage ends without a pod: certainly, or else it is looked whether somebody's late request made one.
@@ -266,7 +253,10 @@ impl Run<'_> {
 
     /// Records how the stage ended and what comes next.
     fn settle(&self, ended: Ended<'_>) -> Step {
-        let stop = self.tracked.stop_requested();
+        // What was done to its pod for somebody who wanted it to end is not undone by another label.
+        let pod = self.tracked.intended_pod(self.job, self.record);
+        let ended_for_stop = pod.is_some_and(|track| track.ending == Some(Ending::Stop));
+        let stop = self.tracked.stop_requested() || ended_for_stop;
         let (step, record) = transition::after(self.record, self.stage, &ended, stop, self.policy, self.now.wall);
         write(self.name, self.tracked, step, record)
     }

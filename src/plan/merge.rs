@@ -67,8 +67,8 @@ impl View {
             // A running workflow that a person wants to stop is labelled `stopping`, so the audit of `active` ones
             // does not show it: it is not missed there.
             // Nor is it anywhere else, so one that is being deleted is looked at each time, until it is gone.
-            let deleting = tracked.seen.as_ref().is_some_and(|seen| seen.deleting);
-            let elsewhere = look == Look::AuditWorkflows && tracked.is_labelled(State::Stopping) && !deleting;
+            let elsewhere =
+                look == Look::AuditWorkflows && tracked.is_labelled(State::Stopping) && !tracked.is_deleting();
             if known_then && in_scope && !elsewhere && !listed.contains(name) {
                 tracked.stale = true;
             }

@@ -135,6 +135,13 @@ pub fn pod_name(job: &JobId, stage: Stage, attempt: u32) -> String {
     format!("{job}-{stage}-{attempt}")
 }
 
+/// Whether `name` is that of a pod of this stage, whatever its attempt.
+pub fn is_pod_of(name: &str, job: &JobId, stage: Stage) -> bool {
+    let rest = name.strip_prefix(job.as_str()).and_then(|rest| rest.strip_prefix('-'));
+    let attempt = rest.and_then(|rest| rest.strip_prefix(stage.as_str())).and_then(|rest| rest.strip_prefix('-'));
+    attempt.is_some_and(|attempt| attempt.parse::<u32>().is_ok())
+}
+
 /// The name of a workflow's volume.
 pub fn volume_name(job: &JobId) -> String {
     format!("{job}-data")

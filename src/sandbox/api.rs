@@ -13,7 +13,7 @@ use crate::{
         pod::PodSpec,
         seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen, volume_name},
     },
-    workflow::JobId,
+    workflow::{JobId, Stage},
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -71,10 +71,10 @@ impl Cluster for Sandbox {
         self.store().end_pod(name, uid, at)
     }
 
-    async fn delete_pods(&self, jobs: &[JobId]) -> Result<(), Failure> {
+    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {
         not_empty(jobs)?;
         let at = self.since_start();
-        self.store().delete_pods(jobs, at);
+        self.store().delete_pods(stage, jobs, at);
         Ok(())
     }
 

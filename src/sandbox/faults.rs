@@ -9,7 +9,7 @@ use crate::{
         pod::PodSpec,
         seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
     },
-    workflow::JobId,
+    workflow::{JobId, Stage},
 };
 use async_trait::async_trait;
 use std::{
@@ -145,8 +145,8 @@ impl Cluster for Faulty {
         self.call("end_pod", name, self.inner.end_pod(name, uid)).await
     }
 
-    async fn delete_pods(&self, jobs: &[JobId]) -> Result<(), Failure> {
-        self.call("delete_pods", "", self.inner.delete_pods(jobs)).await
+    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {
+        self.call("delete_pods", "", self.inner.delete_pods(stage, jobs)).await
     }
 
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure> {

@@ -12,10 +12,10 @@ use crate::{
         pod::PodSpec,
         seen::{
             LeaseSeen, Listed, PodSeen, Progress, Uid, Version, VolumeSeen, Waiting, WaitingCause, WorkflowSeen,
-            volume_name,
+            is_pod_of, volume_name,
         },
     },
-    workflow::{JobId, State, record},
+    workflow::{JobId, Stage, State, record},
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -205,8 +205,10 @@ impl Store {
         Some(pod.seen.uid.clone())
     }
 
-    pub(super) fn delete_pods(&mut self, jobs: &[JobId], at: Duration) {
-        let is_theirs = |pod: &&Pod| jobs.iter().any(|job| job.as_str() == pod.seen.workflow);
+    pub(super) fn delete_pods(&mut self, stage: Option<Stage>, jobs: &[JobId], at: Duration) {
+        let of_stage = |name: &str, job: &JobId| stage.is_none_or(|stage| is_pod_of(name, job, stage));
+        let is_theirs =
+            |pod: &&Pod| jobs.iter().any(|job| job.as_str() == pod.seen.workflow && of_stage(&pod.seen.name, job));
         let names: Vec<String> = self.pods.values().filter(is_theirs).map(|pod| pod.seen.name.clone()).collect();
         for name in names {
             self.delete_pod(&name, at);

@@ -66,8 +66,8 @@ pub(super) async fn act(
             cluster.end_pod(name, uid).await?;
             Answer::Done
         }
-        Intent::DeletePods(jobs) => {
-            cluster.delete_pods(jobs).await?;
+        Intent::DeletePods { stage, jobs } => {
+            cluster.delete_pods(*stage, jobs).await?;
             Answer::Done
         }
         Intent::DeleteVolumes(jobs) => {

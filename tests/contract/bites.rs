@@ -16,7 +16,7 @@ use operator_engine::{
         seen::{LeaseSeen, Listed, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen},
     },
     sandbox::Sandbox,
-    workflow::JobId,
+    workflow::{JobId, Stage},
 };
 use std::{collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc, sync::Mutex, time::Duration};
 
@@ -43,6 +43,7 @@ enum Flaw {
     EndIgnoresUid,
     EndDoesNothing,
     DeletionByPrefix,
+    DeletionOfAllStages,
     DeletionOfNobodyIsOfAll,
     DeletionDoesNothing,
     DeletionOfNothingFails,
@@ -58,7 +59,7 @@ enum Flaw {
 
 impl Flaw {
     /// Every flaw, and a check that must catch it.
-    const ALL: [(Self, &'static str); 30] = [
+    const ALL: [(Self, &'static str); 31] = [
         (Self::WriteIgnoresVersion, "a_write_of_an_older_version_changes_nothing"),
         (Self::WriteIgnoresUid, "a_write_to_another_object_of_that_name_changes_nothing"),
         (Self::WriteComparesTooEarly, "of_many_writers_one_wins"),
@@ -78,6 +79,7 @@ impl Flaw {
         (Self::EndIgnoresUid, "another_pod_of_that_name_is_left_alone"),
         (Self::EndDoesNothing, "a_pod_that_is_asked_to_end_stays_to_be_seen"),
         (Self::DeletionByPrefix, "all_pods_of_the_workflows_named_go_and_no_others"),
+        (Self::DeletionOfAllStages, "the_pods_of_one_stage_go_and_those_of_others_stay"),
         (Self::DeletionOfNobodyIsOfAll, "a_deletion_that_names_nobody_is_refused"),
         (Self::DeletionDoesNothing, "all_pods_of_the_workflows_named_go_and_no_others"),
         (Self::DeletionOfNothingFails, "what_is_not_there_is_answered_so"),
@@ -218,21 +220,22 @@ impl Cluster for Flawed {
         Ok(())
     }
 
-    async fn delete_pods(&self, jobs: &[JobId]) -> Result<(), Failure> {
+    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {
         match self.flaw {
-            Flaw::DeletionByPrefix => self.inner.delete_pods(&self.jobs_with_prefixes(jobs).await?).await,
+            Flaw::DeletionByPrefix => self.inner.delete_pods(stage, &self.jobs_with_prefixes(jobs).await?).await,
+            Flaw::DeletionOfAllStages => self.inner.delete_pods(None, jobs).await,
             Flaw::DeletionOfNobodyIsOfAll if jobs.is_empty() => {
                 let all = self.inner.list_pods(Look::AuditPods, Freshness::Consistent).await?.items;
                 let all: Vec<JobId> = all.iter().map(|pod| pod.workflow.parse().unwrap()).collect();
-                self.inner.delete_pods(&all).await
+                self.inner.delete_pods(stage, &all).await
             }
             Flaw::DeletionDoesNothing => Ok(()),
             Flaw::DeletionOfNothingFails => {
                 let pods = self.inner.list_pods(Look::AuditPods, Freshness::Consistent).await?.items;
                 let any = pods.iter().any(|pod| jobs.iter().any(|job| job.as_str() == pod.workflow));
-                if any { self.inner.delete_pods(jobs).await } else { Err(Failure::NotFound) }
+                if any { self.inner.delete_pods(stage, jobs).await } else { Err(Failure::NotFound) }
             }
-            _ => self.inner.delete_pods(jobs).await,
+            _ => self.inner.delete_pods(stage, jobs).await,
         }
     }
 

@@ -85,6 +85,7 @@ macro_rules! every_check {
             pods::a_pod_that_never_started_ends_or_goes
             pods::another_pod_of_that_name_is_left_alone
             pods::all_pods_of_the_workflows_named_go_and_no_others
+            pods::the_pods_of_one_stage_go_and_those_of_others_stay
             pods::a_deletion_that_names_nobody_is_refused
             pods::what_a_deleted_workflow_owns_goes
             pods::a_pod_made_for_a_workflow_that_is_gone_goes

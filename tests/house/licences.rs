@@ -74,8 +74,9 @@ fn packages() -> Vec<(String, String)> {
     let rustc = Command::new("rustc").arg("-vV").output().expect("rustc is there, it has built this");
     let rustc = String::from_utf8(rustc.stdout).unwrap();
     let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc names its host");
-    // What is built for other systems was not fetched, and nobody links it here.
-    let arguments = ["metadata", "--locked", "--offline", "--format-version", "1", "--filter-platform", host];
+    // What is built for other systems was not fetched, and nobody links it here. A locked graph with all packages at hand
+    // needs no network, so this is not told to stay offline: a package that is only named, and not built, may be missing.
+    let arguments = ["metadata", "--locked", "--format-version", "1", "--filter-platform", host];
     let output = Command::new(env!("CARGO")).args(arguments).current_dir(tree::root()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

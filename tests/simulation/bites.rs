@@ -13,7 +13,7 @@ use operator_engine::{
         seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
     },
     sandbox::faults::{Fault, Faulty},
-    workflow::{JobId, Outcome, Phase, State},
+    workflow::{JobId, Outcome, Phase, Stage, State},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -61,7 +61,7 @@ impl Cluster for Broken {
         let pod = self.inner.create_pod(spec).await?;
         if self.rule == Rule::Once && spec.attempt == 0 {
             // A second object for the same stage and attempt, as a generated name would allow.
-            self.inner.delete_pods(std::slice::from_ref(&spec.job)).await?;
+            self.inner.delete_pods(None, std::slice::from_ref(&spec.job)).await?;
             return self.inner.create_pod(spec).await;
         }
         Ok(pod)
@@ -85,8 +85,8 @@ impl Cluster for Broken {
     async fn end_pod(&self, name: &str, uid: &Uid) -> Result<(), Failure> {
         self.inner.end_pod(name, uid).await
     }
-    async fn delete_pods(&self, jobs: &[JobId]) -> Result<(), Failure> {
-        self.inner.delete_pods(jobs).await
+    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {
+        self.inner.delete_pods(stage, jobs).await
     }
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure> {
         self.inner.list_volumes().await

@@ -307,6 +307,22 @@ async fn a_pod_deleted_by_hand_is_made_again_under_another_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_exit_status_of_a_pod_that_is_being_deleted_is_nobodys_result() {
+    for stage in [Stage::Configure, Stage::Algorithm, Stage::Filter, Stage::Publish] {
+        // It gets its signal, and its end is still to be seen when the engine looks.
+        let world = but(stage, false, Act::End(Duration::from_secs(25), exits(143)));
+        world.submit("wf-1");
+        let hand = async {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            assert!(world.sandbox.lose_pod(&format!("wf-1-{stage}-0")), "{stage}");
+        };
+        tokio::join!(world.run(), hand);
+        let record = world.record("wf-1").unwrap();
+        assert_eq!((record.outcome, record.failures), (Some(Outcome::Succeeded), 1), "{stage}: {record:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_node_ends_the_stage_after_a_bounded_wait_and_the_filter_still_guards() {
     let world = but(Stage::Algorithm, true, Act::Hang);
     world.submit("wf-1");

@@ -25,6 +25,16 @@ pub(super) fn already_exists(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 409 && status.reason == "AlreadyExists")
 }
 
+/// Whether a patch named the UID of another object than the one that has the name now. A UID cannot be changed, so the server
+/// finds the patch invalid.
+pub(super) fn is_another(error: &Error) -> bool {
+    let of_uid = |status: &Status| {
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes.into_iter().any(|cause| cause.field == "metadata.uid")
+    };
+    matches!(error, Error::Api(status) if status.code == 422 && of_uid(status))
+}
+
 fn failure(error: Error, write: bool) -> Failure {
     match error {
         Error::Api(status) => answered(&status, write),
@@ -44,12 +54,18 @@ fn answered(status: &Status, write: bool) -> Failure {
         status.details.as_ref().map(|details| u64::from(details.retry_after_seconds)).filter(|after| *after > 0);
     let not_done = |error: String| Failure::NotDone { error, after: after.map(Duration::from_secs) };
     match status.code {
+        429 => not_done(format!("the server is busy: {message}")),
+        // Something between us and the API server refuses to pass it on: what it says is not about our object.
+        code @ 400..500 if is_foreign(status) && code != 413 => not_done(format!("status {code}: {message}")),
         // Rotated perhaps: the token file is read again every minute.
         401 => not_done(format!("not authenticated: {message}")),
-        403 if message.contains("exceeded quota") => Failure::Quota { message },
-        // "User \"…\" cannot create resource …" is RBAC; anything else that is forbidden is an admission's decision about
-        // this object.
-        403 if message.contains(" cannot ") && message.contains(" resource ") => Failure::Denied { message },
+        // A quota that was just made has not been counted yet.
+        403 if message.contains("exceeded quota") || message.contains("status unknown for quota") => {
+            Failure::Quota { message }
+        }
+        // "pods is forbidden: User \"…\" cannot create resource …" is RBAC; anything else that is forbidden is an admission's
+        // decision about this object.
+        403 if message.contains("is forbidden: User \"") && message.contains(" cannot ") => Failure::Denied { message },
         403 => Failure::Refused { reason, message },
         404 => Failure::NotFound,
         409 if status.reason == "AlreadyExists" => Failure::Refused { reason, message },
@@ -57,11 +73,16 @@ fn answered(status: &Status, write: bool) -> Failure {
         // A list's continuation, or a version that was compacted away: ask anew.
         410 => not_done(message),
         400 | 405 | 406 | 413 | 415 | 422 => Failure::Refused { reason, message },
-        429 => not_done(format!("the server is busy: {message}")),
         // A webhook that could not be called, an etcd that did not answer, a proxy without a server: it may have been done.
         code if write => Failure::Unknown { error: format!("status {code}: {message}") },
         code => not_done(format!("status {code}: {message}")),
     }
+}
+
+/// Whether the answer is not the API server's own: its answers are a `Status`, in JSON, and kube makes one of anything else,
+/// under this reason.
+fn is_foreign(status: &Status) -> bool {
+    status.reason == "Failed to parse error data"
 }
 
 /// Whether the request cannot have reached the server.

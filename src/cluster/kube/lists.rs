@@ -1,9 +1,9 @@
 //! What each list asks for.
 
-use super::{Freshness, MANAGED_BY, STATE_LABEL, WORKFLOW_LABEL};
+use super::{COMPONENT_LABEL, Freshness, MANAGED_BY, STATE_LABEL, WORKFLOW_LABEL};
 use crate::{
     plan::{Failure, look::Look},
-    workflow::{JobId, State},
+    workflow::{JobId, Stage, State},
 };
 use kube::api::{ListParams, VersionMatch};
 
@@ -31,18 +31,19 @@ pub(super) fn ours() -> ListParams {
     ListParams::default().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1))
 }
 
-/// Everything of ours that belongs to these workflows.
+/// Everything of ours that belongs to these workflows; of one stage, if it is given.
 ///
 /// # Errors
 ///
 /// An empty list is refused: its selector would select everything.
-pub(super) fn of_jobs(jobs: &[JobId]) -> Result<ListParams, Failure> {
+pub(super) fn of_jobs(stage: Option<Stage>, jobs: &[JobId]) -> Result<ListParams, Failure> {
     if jobs.is_empty() {
         let message = "a deletion names the workflows it is about".to_owned();
         return Err(Failure::Refused { reason: "EmptySelector".to_owned(), message });
     }
     let names: Vec<&str> = jobs.iter().map(JobId::as_str).collect();
-    let selector = format!("{}={},{WORKFLOW_LABEL} in ({})", MANAGED_BY.0, MANAGED_BY.1, names.join(","));
+    let of_stage = stage.map(|stage| format!(",{COMPONENT_LABEL}={stage}")).unwrap_or_default();
+    let selector = format!("{}={},{WORKFLOW_LABEL} in ({}){of_stage}", MANAGED_BY.0, MANAGED_BY.1, names.join(","));
     Ok(ListParams::default().labels(&selector))
 }
 

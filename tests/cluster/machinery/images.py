@@ -5,8 +5,9 @@ An image here is one layer, written in a fixed order with a fixed time, so that 
     pause       the sandbox's first process (programs/pause.go)
     busybox     Debian's busybox-static, a link for each applet
     python      Debian's python3 with what it needs, and busybox for a shell
+    filter      a filter for the tests of the engine on a node (programs/filter), with busybox around it
     shellless   one static program and nothing else (programs/shellless.go)
-    engine      operator-engine: its static binary, CA certificates, a user; or a root file system made elsewhere
+    engine      operator-engine, as the project's Dockerfile has it
 """
 
 import hashlib
@@ -21,11 +22,13 @@ import subprocess
 import tarfile
 import tempfile
 
+from . import dockerfile
 from .keeper import Failed
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
 
 PAUSE = "operator-engine.test/pause:1"
+FILTER = "operator-engine.test/filter:1"
 SHELLLESS = "operator-engine.test/shellless:1"
 ENGINE = "operator-engine.test/operator-engine:test"
 
@@ -34,13 +37,12 @@ NAMES = {
     "pause": [PAUSE],
     "busybox": ["docker.io/library/busybox:1.35", "docker.io/library/busybox:1.37"],
     "python": ["docker.io/library/python:3.11", "docker.io/library/python:3.12-slim"],
+    "filter": [FILTER],
     "shellless": [SHELLLESS],
     "engine": [ENGINE],
 }
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 NOT_NEEDED = re.compile(r"^(debconf|dpkg|install-info|lib.*perl|mailcap|mime-support|perl|tar)")
 """Packages that Debian's python3 names and that only its installation uses."""
@@ -61,6 +63,7 @@ def make(name, folder, engine=None):
             "pause": lambda: go_program(root, "pause"),
             "busybox": lambda: busybox(root),
             "python": lambda: python(root, pathlib.Path(scratch)),
+            "filter": lambda: filter_script(root),
             "shellless": lambda: go_program(root, "shellless"),
             "engine": lambda: operator_engine(root, engine),
         }[name]()
@@ -97,6 +100,12 @@ def busybox(root):
     return {"Cmd": ["sh"], "Env": [PATH]}
 
 
+def filter_script(root):
+    busybox(root)
+    shutil.copy2(HERE / "programs" / "filter", root / "filter")
+    return {"Entrypoint": ["/filter"], "User": "65534:65534", "Env": [PATH]}
+
+
 def python(root, scratch):
     """Unpacked from Debian's packages, which need not be installed here: no chroot, no root, no package script."""
     listed = run(["apt-cache", "depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks",
@@ -117,23 +126,13 @@ def python(root, scratch):
 
 
 def operator_engine(root, given):
+    """As the Dockerfile has it."""
     if given is None:
-        raise Failed("no engine given: --engine with its static binary, or with a folder that is its root file system")
-    given = pathlib.Path(given)
-    if given.is_dir():
-        shutil.copytree(given, root, symlinks=True, dirs_exist_ok=True)
-    else:
-        if not is_static(given):
-            raise Failed(f"{given} is not a static program and could not start in an image that holds nothing else; build it "
-                         "with --target x86_64-unknown-linux-musl, or with RUSTFLAGS='-C target-feature=+crt-static' "
-                         "and any --target")
-        shutil.copy2(given, root / "operator-engine")
-        (root / "operator-engine").chmod(0o755)
-        if os.path.exists(CERTIFICATES):
-            (root / CERTIFICATES[1:]).parent.mkdir(parents=True)
-            shutil.copy2(CERTIFICATES, root / CERTIFICATES[1:])
-        users(root)
-    return {"Entrypoint": ["/operator-engine"], "User": "65532:65532", "Env": [PATH]}
+        raise Failed("no engine given: --engine with its static binary; tests/image builds one")
+    if not is_static(given):
+        raise Failed(f"{given} is not a static program: in an image that holds nothing else it cannot start; build it with "
+                     "--target x86_64-unknown-linux-musl, or with RUSTFLAGS='-C target-feature=+crt-static' and --target")
+    return dockerfile.fill(root, given)
 
 
 def users(root):

@@ -175,7 +175,7 @@ pub(crate) async fn all_pods_of_the_workflows_named_go_and_no_others(subject: &d
     }
     let jobs: Vec<JobId> = named.iter().chain(&["del-nothing"]).map(|name| job(name)).collect();
     for _ in 0..2 {
-        subject.cluster().delete_pods(&jobs).await.unwrap();
+        subject.cluster().delete_pods(None, &jobs).await.unwrap();
         for name in named {
             gone(subject, &format!("{name}-configure-0")).await;
             gone(subject, &format!("{name}-algorithm-0")).await;
@@ -190,10 +190,28 @@ pub(crate) async fn all_pods_of_the_workflows_named_go_and_no_others(subject: &d
     }
 }
 
+pub(crate) async fn the_pods_of_one_stage_go_and_those_of_others_stay(subject: &dyn Subject) {
+    let named = ["stage-a", "stage-b"];
+    for name in named {
+        let owner = submitted(subject, name).await.uid;
+        for stage in [Stage::Configure, Stage::Algorithm] {
+            subject.cluster().create_pod(&spec(name, &owner, stage, 0)).await.unwrap();
+        }
+        subject.finish_pod(&format!("{name}-configure-0"), exit(0, "Completed", "")).await;
+    }
+    let jobs: Vec<JobId> = named.iter().map(|name| job(name)).collect();
+    subject.cluster().delete_pods(Some(Stage::Configure), &jobs).await.unwrap();
+    for name in named {
+        gone(subject, &format!("{name}-configure-0")).await;
+        let left = read(subject, &format!("{name}-algorithm-0")).await.unwrap();
+        assert!(!subject.asked_to_end(&left.name).await, "{left:?}");
+    }
+}
+
 pub(crate) async fn a_deletion_that_names_nobody_is_refused(subject: &dyn Subject) {
     let pod = pod_of(subject, "nobody").await;
     subject.cluster().create_volume(&job("nobody"), &pod.owner.clone().unwrap()).await.unwrap();
-    let answer = subject.cluster().delete_pods(&[]).await;
+    let answer = subject.cluster().delete_pods(None, &[]).await;
     assert!(matches!(answer, Err(Failure::Refused { .. })), "{answer:?}");
     let answer = subject.cluster().delete_volumes(&[]).await;
     assert!(matches!(answer, Err(Failure::Refused { .. })), "{answer:?}");
