@@ -14,7 +14,7 @@ mod bites;
 mod evidence;
 mod exhaustive;
 mod hostile;
-mod properties;
 mod rules;
+mod storms;
 mod takeover;
 mod world;
