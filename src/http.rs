@@ -9,10 +9,7 @@ mod metrics;
 
 use crate::{
     clock::Clock,
-    plan::{
-        Plan, Verdict, View,
-        view::{OwnLease, Standing},
-    },
+    plan::{Plan, Verdict, View, standing::Standing, view::OwnLease},
 };
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use counted::Counted;

@@ -5,10 +5,12 @@
 //! of workflows fetch metadata only. Absent: watches, cluster-scoped requests, logs, Secrets.
 
 mod classify;
+mod connect;
 mod convert;
 pub mod events;
-mod lease;
 mod lists;
+
+pub use connect::{ConnectError, Connection, connect};
 
 use super::{
     Cluster, Freshness, WorkflowRead, document_text,
@@ -31,19 +33,19 @@ use crate::{
 use async_trait::async_trait;
 use classify::{read_failure, write_failure};
 use convert::{document_data, lease_seen, pod_seen, volume_seen, workflow_seen};
-use k8s_openapi::api::{
-    coordination::v1::Lease,
-    core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
+use k8s_openapi::{
+    api::{
+        coordination::v1::{Lease, LeaseSpec},
+        core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
+    },
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 use kube::{
-    Api, Client, Config,
+    Api, Client,
     api::{DeleteParams, PartialObjectMeta, Patch, PatchParams, PostParams, Preconditions},
-    client::ClientBuilder,
-    config::{KubeConfigOptions, Kubeconfig},
 };
-use lease::lease;
 use serde_json::json;
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 /// A namespace of a Kubernetes cluster.
 pub struct Kube {
@@ -55,58 +57,6 @@ pub struct Kube {
     volume_metadata: Api<PartialObjectMeta<PersistentVolumeClaim>>,
     leases: Api<Lease>,
     settings: Settings,
-}
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// No credentials: not in a pod, and no kubeconfig.
-    #[error("no cluster is configured: run in a pod with a service account, or give a kubeconfig")]
-    NotConfigured(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The credentials cannot be used.
-    #[error("the cluster's address or credentials cannot be used")]
-    Unusable(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// A connection, and the namespace that goes with its credentials.
-pub struct Connection {
-    /// The client.
-    pub client: Client,
-    /// The service account's namespace, or the kubeconfig context's.
-    pub namespace: String,
-}
-
-/// Connects with a kubeconfig if one is given, else with the pod's service account, else with the user's kubeconfig.
-///
-/// # Errors
-///
-/// See [`ConnectError`]. The cluster itself is not asked anything yet.
-pub async fn connect(kubeconfig: Option<&Path>, request_timeout: Duration) -> Result<Connection, ConnectError> {
-    let not_configured = |error: Box<dyn std::error::Error + Send + Sync>| ConnectError::NotConfigured(error);
-    let mut config = match kubeconfig {
-        Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(path).map_err(|error| ConnectError::Unusable(error.into()))?;
-            let options = KubeConfigOptions::default();
-            Config::from_custom_kubeconfig(kubeconfig, &options)
-                .await
-                .map_err(|error| ConnectError::Unusable(error.into()))?
-        }
-        // In a pod a stray KUBECONFIG must not win.
-        None => match Config::incluster() {
-            Ok(config) => config,
-            Err(_) => Config::infer().await.map_err(|error| not_configured(error.into()))?,
-        },
-    };
-    config.connect_timeout = Some(request_timeout / 2);
-    config.read_timeout = Some(request_timeout);
-    // Otherwise the limit counts the idle time of a pooled connection, and a poller meets that daily.
-    config.reset_reader_on_write = true;
-    config.default_retry = false;
-    let agent = concat!("operator-engine/", env!("CARGO_PKG_VERSION"));
-    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
-    let namespace = config.default_namespace.clone();
-    let client = ClientBuilder::try_from(config).map_err(|error| ConnectError::Unusable(error.into()))?.build();
-    Ok(Connection { client, namespace })
 }
 
 impl Kube {
@@ -290,4 +240,23 @@ impl Cluster for Kube {
 /// The name was taken, and is free again when one looks who has it.
 fn gone_again() -> Failure {
     Failure::NotDone { error: "the name was taken a moment ago".to_owned(), after: None }
+}
+
+fn lease(name: &str, holder: &str, duration: Duration, seen: Option<&LeaseSeen>) -> Lease {
+    Lease {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some(BTreeMap::from([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())])),
+            uid: seen.map(|seen| seen.uid.0.clone()),
+            resource_version: seen.map(|seen| seen.version.0.to_string()),
+            ..Default::default()
+        },
+        spec: Some(LeaseSpec {
+            holder_identity: (!holder.is_empty()).then(|| holder.to_owned()),
+            lease_duration_seconds: Some(i32::try_from(duration.as_secs()).unwrap_or(i32::MAX).max(1)),
+            // For people: no engine compares it with its own clock.
+            renew_time: Some(MicroTime(jiff::Timestamp::now())),
+            ..Default::default()
+        }),
+    }
 }

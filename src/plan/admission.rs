@@ -5,9 +5,10 @@ use super::{
     action::WriteStep,
     drive::write,
     guarded,
+    standing::Standing,
     step::Step,
     transition,
-    view::{Standing, Tracked, View},
+    view::{Tracked, View},
 };
 use crate::workflow::{JobId, digest::Sha256, document::Fault};
 

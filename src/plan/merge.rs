@@ -7,8 +7,9 @@ use super::{
     Now, Policy,
     look::Look,
     seen::{LeaseSeen, Listed, PodSeen, Progress, Version, VolumeSeen, WorkflowSeen},
+    standing::Standing,
     trouble,
-    view::{LeaseTrack, OwnLease, PodTrack, RecordSeen, Standing, Tracked, View, VolumeTrack},
+    view::{LeaseTrack, OwnLease, PodTrack, RecordSeen, Tracked, View, VolumeTrack},
 };
 use crate::workflow::{Record, State};
 use std::{

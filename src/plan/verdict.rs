@@ -65,6 +65,8 @@ pub enum WaitingOn {
         /// What failed.
         error: String,
     },
+    /// It is being deleted; nothing is begun for it any more.
+    Deletion,
 }
 
 impl fmt::Display for Verdict {
@@ -91,6 +93,7 @@ impl fmt::Display for WaitingOn {
             Self::PodStop { stage } => write!(f, "for the {stage} pod to stop"),
             Self::Retry { stage, attempt } => write!(f, "before attempt {attempt} of {stage}"),
             Self::Trouble { error } => write!(f, "after an error: {error}"),
+            Self::Deletion => f.write_str("to be gone: it is being deleted"),
         }
     }
 }
