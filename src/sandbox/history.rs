@@ -169,9 +169,6 @@ impl<'a> Judge<'a> {
     }
 
     fn created(&mut self, at: Duration, workflow: &'a Uid, pod: &'a Uid, stage: Stage, attempt: u32) {
-        if self.gone.contains(workflow) {
-            return; // Its request was under way; it is carried out, and the garbage is collected.
-        }
         if !self.made.insert((workflow, stage, attempt)) {
             self.breaks(at, "once", format!("{workflow} has a second pod for {stage}/{attempt}"));
         }
