@@ -26,21 +26,19 @@ pub(super) enum Happened {
 
 pub(super) fn configured(ended: &Ended<'_>, stop: bool, next: &mut Record) -> Happened {
     let happened = match ended {
-        Ended::Pod { end, ending: None } => {
-            match (end.cause(), report::parse::<ConfigureReport>(&end.message.trim())) {
-                (Cause::Success, Some(ConfigureReport { fault: None, .. })) => return Happened::Success,
-                (Cause::Success | Cause::Workflow, Some(ConfigureReport { fault: Some(fault), .. })) => {
-                    next.set_code(fault.code);
-                    Happened::Failure { outcome: Outcome::Failed, reason: fault.reason, message: fault.message }
-                }
-                (Cause::Platform, _) => platform(end),
-                (Cause::Deadline, _) => failed("ConfigureTimedOut", "the inputs were not fetched in time"),
-                (Cause::Success | Cause::Workflow, _) => failed(
-                    "ConfigureFailed",
-                    &format!("configure ended without a report ({}); see its log", end.describe()),
-                ),
+        Ended::Pod { end, ending: None } => match (end.cause(), report::parse::<ConfigureReport>(end.message.trim())) {
+            (Cause::Success, Some(ConfigureReport { fault: None, .. })) => return Happened::Success,
+            (Cause::Success | Cause::Workflow, Some(ConfigureReport { fault: Some(fault), .. })) => {
+                next.set_code(fault.code);
+                Happened::Failure { outcome: Outcome::Failed, reason: fault.reason, message: fault.message }
             }
-        }
+            (Cause::Platform, _) => platform(end),
+            (Cause::Deadline, _) => failed("ConfigureTimedOut", "the inputs were not fetched in time"),
+            (Cause::Success | Cause::Workflow, _) => failed(
+                "ConfigureFailed",
+                &format!("configure ended without a report ({}); see its log", end.describe()),
+            ),
+        },
         other => not_by_itself(other),
     };
     let happened = if stop { stopped() } else { happened };
