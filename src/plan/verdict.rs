@@ -13,7 +13,7 @@ pub enum Verdict {
     Waiting(WaitingOn),
     /// It is at its end.
     Finished(Outcome),
-    /// It is nothing to us: no label of ours, or already gone.
+    /// It is nothing to us: no label of ours, being deleted, or already gone.
     Ignored,
     /// It made the engine fail; it is left alone until it changes. The text says how it failed.
     Quarantined(String),
