@@ -9,10 +9,7 @@ mod metrics;
 
 use crate::{
     clock::Clock,
-    plan::{
-        Plan, Verdict, View,
-        view::{OwnLease, Standing},
-    },
+    plan::{Plan, Verdict, View, standing::Standing, view::OwnLease},
 };
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use counted::Counted;
@@ -56,7 +53,7 @@ struct Line {
     holder: Option<String>,
 }
 
-/// Without a turn for this long the loop is stuck: it turns at least once a second, and no request may take longer.
+/// Without a turn for this long the loop is stuck: it turns every ten seconds at least, and waits for no request.
 const STUCK: Duration = Duration::from_secs(60);
 /// How often the workflows are copied for their page: a turn must stay cheap with ten thousand of them.
 const COPY_EVERY: Duration = Duration::from_secs(1);

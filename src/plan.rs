@@ -30,7 +30,11 @@ pub mod merge;
 pub mod pod;
 pub mod policy;
 pub mod seen;
+pub mod standing;
+pub mod step;
+pub mod track;
 pub mod transition;
+mod trouble;
 pub mod verdict;
 pub mod view;
 
@@ -77,7 +81,7 @@ pub fn plan(view: &View, policy: &Policy, now: Now) -> Plan {
     let may_write = view.may_write(policy, now);
     for (name, tracked) in &view.workflows {
         let verdict = guarded(|| drive::decide(view, name, tracked, policy, now, may_write));
-        let verdict = verdict.unwrap_or_else(|panic| drive::Step::verdict(Verdict::Quarantined(panic)));
+        let verdict = verdict.unwrap_or_else(|panic| step::Step::verdict(Verdict::Quarantined(panic)));
         if let Some(at) = verdict.wake {
             plan.wake_at(at);
         }

@@ -63,6 +63,10 @@ pub enum Ended {
     },
 }
 
+/// The longest pause between two turns, however seldom the configuration lets lists be asked for: turns are how others see
+/// that the loop is alive.
+const IDLE: Duration = Duration::from_secs(10);
+
 /// What comes back from the outside.
 enum Event {
     Looked(Look, Result<Evidence, Failure>),
@@ -121,7 +125,7 @@ impl Supervisor {
             view.forget();
 
             let wake = plan.wake.into_iter().chain(next_look).min().unwrap_or(now.mono + self.policy.cadence.attention);
-            let pause = wake.saturating_sub(now.mono).max(Duration::from_millis(1));
+            let pause = wake.saturating_sub(now.mono).clamp(Duration::from_millis(1), IDLE);
             let event = tokio::select! {
                 Some(event) = acting.next() => event,
                 Some(event) = looking.next() => event,

@@ -11,6 +11,7 @@ use crate::{
         configure::{self, ConfigureTask, FetchPolicy},
         layout::Layout,
         parent::Parent,
+        termination,
     },
     workflow::{
         Code, Document, JobId,
@@ -49,7 +50,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = Layout::IN_POD)]
     pub data: PathBuf,
     /// Where to write the report.
-    #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
+    #[arg(long, value_name = "FILE", default_value = termination::DEFAULT_PATH)]
     pub termination_log: PathBuf,
     /// The fetch policy as JSON: limits, timeouts, allowed networks. What is absent has its default.
     #[arg(long, value_name = "JSON", default_value = "{}")]
@@ -151,13 +152,9 @@ fn document_in(folder: &Path) -> PathBuf {
 }
 
 fn finish(termination_log: &Path, report: &ConfigureReport) -> Exit {
-    let line = render(report);
-    // Truncated in place: in a pod this file is a mount, which cannot be renamed over.
-    if let Err(error) = fs::write(termination_log, format!("{line}\n")) {
-        return complain(&format!(
-            "the report cannot be written to {}: {error}; it is {line}",
-            termination_log.display()
-        ));
+    if let Err(error) = termination::write(termination_log, report) {
+        let (path, line) = (termination_log.display(), render(report));
+        return complain(&format!("the report cannot be written to {path}: {error}; it is {line}"));
     }
     if report.fault.is_none() { Exit::Success } else { Exit::Failure }
 }

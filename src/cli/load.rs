@@ -73,14 +73,13 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// It has more bytes than any ConfigMap's manifest.
-    #[error("{} has more than 4 MiB, no ConfigMap can be as large; name data by https:, s3: or file: urls instead", path.display())]
+    #[error("{} has more than 4 MiB, no ConfigMap can be as large; name data by https: or file: urls instead", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
     },
-    /// It, or a file beside it, is not text.
-    #[error("{} is not UTF-8 text (byte {valid_up_to} is the first that is not), and a ConfigMap holds only text; save it as \
-        UTF-8, or name binary data by an https:, s3: or file: url", path.display())]
+    /// It is not text.
+    #[error("{} is not UTF-8 text (byte {valid_up_to} is the first that is not); save it as UTF-8", path.display())]
     NotText {
         /// The file.
         path: PathBuf,
@@ -128,7 +127,7 @@ pub enum LoadError {
     },
     /// More data than a ConfigMap holds.
     #[error(
-        "the document and its inline data have {bytes} bytes or more, a ConfigMap holds 1048576; name large data by https:, s3: \
+        "the document and its inline data have {bytes} bytes or more, a ConfigMap holds 1048576; name large data by https: \
         or (in the local mode) file: urls instead"
     )]
     DataTooLarge {
@@ -193,6 +192,11 @@ fn size(data: &BTreeMap<String, Vec<u8>>) -> usize {
 
 /// Reads a file, but never more than `limit` bytes of it. It need not be a regular one: `check <(kustomize build .)`.
 fn read_text(path: &Path, limit: usize, too_large: impl Fn() -> LoadError) -> Result<String, LoadError> {
+    String::from_utf8(read_bytes(path, limit, too_large)?)
+        .map_err(|error| LoadError::NotText { path: path.to_owned(), valid_up_to: error.utf8_error().valid_up_to() })
+}
+
+fn read_bytes(path: &Path, limit: usize, too_large: impl Fn() -> LoadError) -> Result<Vec<u8>, LoadError> {
     let cannot = |source| LoadError::Read { path: path.to_owned(), source };
     if fs::metadata(path).map_err(cannot)?.is_dir() {
         return Err(LoadError::Folder { path: path.to_owned() });
@@ -203,8 +207,7 @@ fn read_text(path: &Path, limit: usize, too_large: impl Fn() -> LoadError) -> Re
     if bytes.len() > limit {
         return Err(too_large());
     }
-    String::from_utf8(bytes)
-        .map_err(|error| LoadError::NotText { path: path.to_owned(), valid_up_to: error.utf8_error().valid_up_to() })
+    Ok(bytes)
 }
 
 /// See [`Loaded::stem`].

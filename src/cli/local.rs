@@ -93,6 +93,12 @@ pub fn run(args: &LocalArgs) -> Exit {
     for warning in &config.warnings {
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
+    if config.config.images.filter.is_some() {
+        let _ = writeln!(
+            io::stderr(),
+            "warning: images.filter is set, and not run here: nothing looks at outputs before they leave"
+        );
+    }
     // One thread: the kernel ties the stages' lives to the thread that starts them.
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -8,7 +8,10 @@ mod classify;
 mod connect;
 mod convert;
 pub mod events;
+mod lease;
 mod lists;
+
+pub use connect::{ConnectError, Connection, connect};
 
 use super::{
     Cluster, Freshness, WorkflowRead, document_text,
@@ -31,21 +34,17 @@ use crate::{
 use async_trait::async_trait;
 use classify::{read_back_failure, read_failure, write_failure};
 use convert::{document_data, lease_seen, pod_seen, volume_seen, workflow_seen};
-use k8s_openapi::{
-    api::{
-        coordination::v1::{Lease, LeaseSpec},
-        core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
-    },
-    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+use k8s_openapi::api::{
+    coordination::v1::Lease,
+    core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
 };
 use kube::{
     Api, Client,
     api::{DeleteParams, PartialObjectMeta, Patch, PatchParams, PostParams, Preconditions},
 };
+use lease::lease;
 use serde_json::json;
-use std::{collections::BTreeMap, time::Duration};
-
-pub use connect::{ConnectError, Connection, connect};
+use std::time::Duration;
 
 /// A namespace of a Kubernetes cluster.
 pub struct Kube {
@@ -159,8 +158,8 @@ impl Cluster for Kube {
         if scheduled || convert::has_ended(&pod) {
             return Ok(());
         }
-        // No kubelet has it, so nothing would ever end it. By its version: if a node takes it meanwhile it is a conflict, and
-        // what was deleted here certainly never ran.
+        // No kubelet has it, so nothing would ever end it. If a node takes it at this moment, the version is another one, and
+        // it is asked again: what is deleted here has certainly never run.
         let resource_version = pod.metadata.resource_version.clone();
         let preconditions = Some(Preconditions { uid: Some(uid.0.clone()), resource_version });
         let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
@@ -240,23 +239,4 @@ impl Cluster for Kube {
 /// The name was taken, and is free again when one looks who has it.
 fn gone_again() -> Failure {
     Failure::NotDone { error: "the name was taken a moment ago".to_owned(), after: None }
-}
-
-fn lease(name: &str, holder: &str, duration: Duration, seen: Option<&LeaseSeen>) -> Lease {
-    Lease {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            labels: Some(BTreeMap::from([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())])),
-            uid: seen.map(|seen| seen.uid.0.clone()),
-            resource_version: seen.map(|seen| seen.version.0.to_string()),
-            ..Default::default()
-        },
-        spec: Some(LeaseSpec {
-            holder_identity: (!holder.is_empty()).then(|| holder.to_owned()),
-            lease_duration_seconds: Some(i32::try_from(duration.as_secs()).unwrap_or(i32::MAX).max(1)),
-            // For people: no engine compares it with its own clock.
-            renew_time: Some(MicroTime(jiff::Timestamp::now())),
-            ..Default::default()
-        }),
-    }
 }

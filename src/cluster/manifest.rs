@@ -11,7 +11,7 @@ use crate::{
         pod::{PodSpec, Task},
         seen::{Uid, volume_name},
     },
-    pod::layout::Layout,
+    pod::{layout::Layout, termination},
     storage::Target,
     workflow::{JobId, Stage},
 };
@@ -149,7 +149,7 @@ fn container(spec: &PodSpec, settings: &Settings, root: bool) -> Container {
     let places = Places {
         layout: Layout::new(Layout::IN_POD),
         documents: DOCUMENTS.into(),
-        termination_log: "/dev/termination-log".into(),
+        termination_log: termination::DEFAULT_PATH.into(),
         local_folder: None,
         parent: None,
     };

@@ -1,10 +1,7 @@
 //! What is counted. Names follow Prometheus' conventions: a unit at the end, `_total` for counters.
 
 use crate::{
-    plan::{
-        Failure, Now, Plan, Verdict, View, WaitingOn,
-        view::{OwnLease, Standing},
-    },
+    plan::{Failure, Now, Plan, Verdict, View, WaitingOn, standing::Standing, view::OwnLease},
     workflow::{Record, Stage, record::Times},
 };
 use prometheus_client::{

@@ -3,9 +3,12 @@
 use super::{
     Action, Intent, Now, Plan, Policy, Target, Verdict, WaitingOn,
     action::WriteStep,
-    drive::{Step, write},
+    drive::write,
+    guarded,
+    standing::Standing,
+    step::Step,
     transition,
-    view::{Standing, Tracked, View},
+    view::{Tracked, View},
 };
 use crate::workflow::{JobId, digest::Sha256, document::Fault};
 
@@ -37,7 +40,8 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
         if ready {
             // A document that turns out unusable gives its slot back in the next round.
             free = free.saturating_sub(usize::from(!refusal));
-            let step = admit(view, name, tracked, now);
+            let step = guarded(|| admit(view, name, tracked, now));
+            let step = step.unwrap_or_else(|panic| Step::verdict(Verdict::Quarantined(panic)));
             plan.actions.extend(step.action);
             plan.verdicts.insert(name.clone(), step.verdict);
         }

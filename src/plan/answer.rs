@@ -4,7 +4,8 @@ use super::{
     Action, Failure, Intent, Now, Policy, Target,
     action::{Write, WriteStep},
     seen::{LeaseSeen, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, is_pod_of, pod_name},
-    view::{DocumentSeen, OwnLease, PodTrack, Quarantine, RecordSeen, Refused, Tracked, Trouble, View, VolumeTrack},
+    trouble::{MAX, obstacle, trouble},
+    view::{DocumentSeen, OwnLease, PodTrack, Quarantine, RecordSeen, Refused, Tracked, View, VolumeTrack},
 };
 use std::time::Duration;
 
@@ -26,10 +27,6 @@ pub enum Answer {
     /// It was done.
     Done,
 }
-
-/// The first pause after a request failed; it doubles up to [`TROUBLE_MAX`]. Ticks are the retry, so it is short.
-const TROUBLE_FIRST: Duration = Duration::from_millis(500);
-const TROUBLE_MAX: Duration = Duration::from_secs(60);
 
 impl View {
     /// Notes that an action is under way.
@@ -62,8 +59,11 @@ impl View {
             (Target::Workflow(name), Err(failure)) => self.workflow_failed(name, &action.intent, failure, policy, now),
             (Target::OwnLease, Ok(Answer::Lease(seen))) => {
                 self.own_lease = if seen.holder == self.me.identity {
+                    // Found again, it may have been renewed long ago: it counts from its next renewal, which is due at once.
+                    let found = matches!(action.intent, Intent::TakeLease { .. }) && self.own_lease_had;
+                    let since = if found { begun.saturating_sub(policy.lease.duration) } else { begun };
                     self.own_lease_had = true;
-                    OwnLease::Held { seen, since: begun }
+                    OwnLease::Held { seen, since }
                 } else {
                     OwnLease::Taken { by: seen.holder }
                 };
@@ -148,8 +148,7 @@ impl View {
                     self.namesake(name, intent, WaitingCause::Volume, now);
                 } else {
                     self.see_volume(&volume);
-                    if let Some(track) =
-                        self.workflows.get_mut(name).and_then(|tracked| intended_pod(tracked, name, intent))
+                    if let Some(track) = self.workflows.get_mut(name).and_then(|tracked| intended_pod(tracked, intent))
                     {
                         track.waiting = None;
                     }
@@ -180,7 +179,7 @@ impl View {
     /// obstacle of this kind.
     fn namesake(&mut self, name: &str, intent: &Intent, cause: WaitingCause, now: Now) {
         if let Some(tracked) = self.workflows.get_mut(name) {
-            if let Some(track) = intended_pod(tracked, name, intent) {
+            if let Some(track) = intended_pod(tracked, intent) {
                 obstacle(track, cause, now);
             }
             tracked.volume =
@@ -220,7 +219,7 @@ impl View {
                     trouble(tracked, Failure::NotFound.to_string(), Duration::ZERO, now);
                 }
             },
-            Failure::NotDone { error, after } => trouble(tracked, error, after.unwrap_or_default(), now),
+            Failure::NotDone { error, after } => trouble(tracked, error, after.unwrap_or_default().min(MAX), now),
             Failure::Unknown { error } => {
                 if let Intent::CreatePod(spec) = intent {
                     let track = tracked.pods.entry(spec.name()).or_default();
@@ -229,12 +228,12 @@ impl View {
                 tracked.stale = matches!(intent, Intent::Write(_));
                 trouble(tracked, error, Duration::ZERO, now);
             }
-            Failure::Refused { reason, message } => match intended_pod(tracked, name, intent) {
+            Failure::Refused { reason, message } => match intended_pod(tracked, intent) {
                 Some(track) => track.refused = Some(Refused { reason, message }),
                 None => trouble(tracked, format!("{reason}: {message}"), policy.retries.backoff_first, now),
             },
             Failure::Quota { message } => {
-                if let Some(track) = intended_pod(tracked, name, intent) {
+                if let Some(track) = intended_pod(tracked, intent) {
                     obstacle(track, WaitingCause::Quota, now);
                 }
                 trouble(tracked, format!("a quota is used up: {message}"), policy.retries.backoff_first, now);
@@ -277,27 +276,14 @@ impl View {
 }
 
 /// The pod that an intent is about, or that cannot be made without what the intent is about.
-fn intended_pod<'a>(tracked: &'a mut Tracked, name: &str, intent: &Intent) -> Option<&'a mut PodTrack> {
+fn intended_pod<'a>(tracked: &'a mut Tracked, intent: &Intent) -> Option<&'a mut PodTrack> {
     match intent {
         Intent::CreatePod(spec) => Some(tracked.pods.entry(spec.name()).or_default()),
         Intent::CreateVolume { job, .. } => {
             let RecordSeen::Some(record) = &tracked.record else { return None };
-            debug_assert_eq!(job.as_str(), name);
             let pod = pod_name(job, record.phase.stage()?, record.attempt);
             Some(tracked.pods.entry(pod).or_default())
         }
         _ => None,
     }
-}
-
-/// Notes what keeps a pod from being made, and since when that has been so.
-fn obstacle(track: &mut PodTrack, cause: WaitingCause, now: Now) {
-    let since = track.waiting.filter(|(known, _)| *known == cause).map(|(_, since)| since);
-    track.waiting = Some((cause, since.unwrap_or(now.mono)));
-}
-
-fn trouble(tracked: &mut Tracked, error: String, at_least: Duration, now: Now) {
-    let failures = tracked.trouble.as_ref().map_or(0, |trouble| trouble.failures).saturating_add(1);
-    let pause = TROUBLE_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(7)).min(TROUBLE_MAX);
-    tracked.trouble = Some(Trouble { failures, until: now.mono + pause.max(at_least), error });
 }

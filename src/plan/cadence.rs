@@ -3,7 +3,8 @@
 use super::{
     Now, Policy,
     look::Look,
-    view::{Standing, Tracked, View},
+    standing::Standing,
+    view::{Tracked, View},
 };
 use std::time::Duration;
 

@@ -8,7 +8,8 @@ use super::{
     Action, Intent, Now, Plan, Policy, Target,
     lease::{Liveness, liveness},
     seen::is_pod_of,
-    view::{PodTrack, Standing, Tracked, View, VolumeTrack},
+    standing::Standing,
+    view::{PodTrack, Tracked, View, VolumeTrack},
 };
 use crate::workflow::{JobId, Phase, Record, Stage};
 use std::time::Duration;

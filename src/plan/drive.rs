@@ -14,49 +14,24 @@
 //! Each step follows from the record and the evidence alone, so a restart and an ordinary turn are one path.
 
 use super::{
-    Action, Intent, Now, Policy, Target, Verdict, WaitingOn,
+    Action, Intent, Now, Policy, Verdict, WaitingOn,
     action::{Write, WriteStep},
     end::{Cause, End},
     lease::{Liveness, liveness},
     pod::{deadline, spec_for},
     seen::{PodSeen, Progress, WaitingCause, pod_name},
+    standing::Standing,
+    step::Step,
     transition::{self, Ended},
-    view::{Ending, PodTrack, Standing, Tracked, View, VolumeTrack},
+    view::{Ending, PodTrack, Tracked, View, VolumeTrack},
 };
-use crate::workflow::{Document, JobId, Record, Stage, State, record::MAX_LEN};
+use crate::workflow::{
+    Document, JobId, Record, Stage, State,
+    record::MAX_LEN,
+    report::{self, ExecReport},
+};
 use jiff::SignedDuration;
 use std::{sync::Arc, time::Duration};
-
-/// What to do about one workflow, and what to say of it.
-#[derive(Debug)]
-pub struct Step {
-    /// At most one action.
-    pub action: Option<Action>,
-    /// What to say.
-    pub verdict: Verdict,
-    /// When to decide again even if nothing is seen: monotonic.
-    pub wake: Option<Duration>,
-}
-
-impl Step {
-    /// Nothing to do, only something to say.
-    pub fn verdict(verdict: Verdict) -> Self {
-        Self { action: None, verdict, wake: None }
-    }
-
-    fn wait(on: WaitingOn) -> Self {
-        Self::verdict(Verdict::Waiting(on))
-    }
-
-    fn until(self, wake: Duration) -> Self {
-        Self { wake: Some(wake), ..self }
-    }
-
-    fn act(name: &str, intent: Intent) -> Self {
-        let verdict = Verdict::Acting(intent.name());
-        Self { action: Some(Action { target: Target::Workflow(name.to_owned()), intent }), verdict, wake: None }
-    }
-}
 
 /// Decides about one workflow. Pending ones are admitted elsewhere ([`super::admission`]), because they compete.
 pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: Now, may_write: bool) -> Step {
@@ -169,9 +144,16 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Whether a person wants this stage to end. Who stopped the algorithm wants what it had written by then, and only the
+    /// filter can let that out; so in the filter an earlier wish counts as fulfilled, and a new one does not.
+    fn is_stopped(&self) -> bool {
+        let fulfilled = self.stage == Stage::Filter && self.record.outcome.is_some();
+        self.tracked.stop_requested() && (!fulfilled || self.tracked.is_labelled(State::Stopping))
+    }
+
     /// The intended pod was not seen yet.
     fn begin(&self, pod: Option<&PodTrack>, document: Option<&Arc<Document>>) -> Step {
-        let stop = self.tracked.stop_requested();
+        let stop = self.is_stopped();
         if let Some(refused) = pod.and_then(|track| track.refused.as_ref()) {
             let ended = Ended::NeverRan { reason: refused.reason.clone(), message: refused.message.clone() };
             return self.without_pod(pod, ended);
@@ -205,10 +187,18 @@ impl Run<'_> {
     }
 
     /// Whether the pod ended because somebody deletes it, and not by itself: its kubelet still reports the exit status that the
-    /// signal led to, which is nobody's result.
+    /// signal led to, which is nobody's result. It may be 0: an algorithm that was asked to end is not done for that, and a
+    /// filter has agreed to nothing. The other two say in their reports what they did.
     fn is_taken_away(&self, track: &PodTrack, end: &End) -> bool {
         let deleting = track.seen.as_ref().is_some_and(|seen| seen.deleting);
-        deleting && track.ending.is_none() && end.cause() == Cause::Workflow
+        let not_its_own = match (end.cause(), self.stage) {
+            (Cause::Workflow, _) | (Cause::Success, Stage::Filter) => true,
+            (Cause::Success, Stage::Algorithm) => {
+                report::parse::<ExecReport>(&end.message).is_some_and(|report| report.stopped)
+            }
+            _ => false,
+        };
+        deleting && track.ending.is_none() && not_its_own
     }
 
     /// The stage ends without a pod: certainly, or else it is looked whether somebody's late request made one.
@@ -233,7 +223,7 @@ impl Run<'_> {
         if track.leaving.is_some() {
             return self.stopping(track);
         }
-        if self.tracked.stop_requested() && self.stage != Stage::Publish {
+        if self.is_stopped() && self.stage != Stage::Publish {
             return self.end(seen, Ending::Stop);
         }
         let since = track.waiting.map_or(track.since, |(_, since)| since);
@@ -251,7 +241,7 @@ impl Run<'_> {
             return self.stopping(track);
         }
         // What is being stored already was released; it is finished rather than torn.
-        if self.tracked.stop_requested() && self.stage != Stage::Publish {
+        if self.is_stopped() && self.stage != Stage::Publish {
             return self.end(seen, Ending::Stop);
         }
         self.until_lost(track, WaitingOn::PodEnd { stage: self.stage })
@@ -286,7 +276,7 @@ impl Run<'_> {
         // What was done to its pod for somebody who wanted it to end is not undone by another label.
         let pod = self.tracked.intended_pod(self.job, self.record);
         let ended_for_stop = pod.is_some_and(|track| track.ending == Some(Ending::Stop));
-        let stop = self.tracked.stop_requested() || ended_for_stop;
+        let stop = self.is_stopped() || ended_for_stop;
         let (step, record) = transition::after(self.record, self.stage, &ended, stop, self.policy, self.now.wall);
         write(self.name, self.tracked, step, record)
     }

@@ -37,22 +37,34 @@ impl End {
     /// Whose doing this end was.
     pub fn cause(&self) -> Cause {
         let reason = self.reason.as_deref().unwrap_or_default();
-        if self.exit_code == Some(0) && reason != "DeadlineExceeded" {
-            return Cause::Success;
-        }
         if reason == "DeadlineExceeded" {
             return Cause::Deadline;
         }
-        // `ephemeral-storage` and emptyDir limits are reported as evictions too, and those are the workflow's doing.
-        let over_its_own_limit = self.message.contains("exceeded its local ephemeral storage limit")
-            || self.message.contains("exceeds the total limit of containers");
-        let platform = self.disrupted || Self::PLATFORM_REASONS.contains(&reason) || reason.starts_with("OutOf");
-        match (platform && !over_its_own_limit, self.exit_code) {
+        // A pod that was ended may answer the signal with 0, and is not done for that.
+        let was_ended = Self::PLATFORM_REASONS.contains(&reason) || reason.starts_with("OutOf");
+        if self.exit_code == Some(0) && !was_ended {
+            return Cause::Success;
+        }
+        let platform = self.disrupted || was_ended;
+        match (platform && !self.is_out_of_disk(), self.exit_code) {
             (true, _) => Cause::Platform,
             // A pod that failed without any container status never ran: nothing of the workflow's can have caused it.
             (false, None) if reason.is_empty() => Cause::Platform,
             (false, _) => Cause::Workflow,
         }
+    }
+
+    /// Whether it used more local storage than it may. That is reported as an eviction too, and is the workflow's doing
+    /// (the three messages of kubernetes/kubernetes: pkg/kubelet/eviction/eviction_manager.go).
+    pub fn is_out_of_disk(&self) -> bool {
+        self.reason.as_deref() == Some("Evicted")
+            && [
+                "exceeded its local ephemeral storage limit",
+                "exceeds the total limit of containers",
+                "Usage of EmptyDir",
+            ]
+            .iter()
+            .any(|words| self.message.contains(words))
     }
 
     /// The end in a few words, for messages.
@@ -86,8 +98,13 @@ mod tests {
         assert_eq!(end(None, "Evicted", false, "The node was low on resource: memory."), Cause::Platform);
         assert_eq!(end(Some(137), "Error", true, ""), Cause::Platform);
         assert_eq!(end(None, "OutOfcpu", false, ""), Cause::Platform);
+        assert_eq!(end(Some(0), "Evicted", true, "The node was low on resource: memory."), Cause::Platform);
+        assert_eq!(end(Some(0), "OOMKilled", false, ""), Cause::Success, "a child was killed, and it coped");
         assert_eq!(end(None, "", false, ""), Cause::Platform);
         let over = "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ";
         assert_eq!(end(Some(137), "Evicted", false, over), Cause::Workflow);
+        let over = "Usage of EmptyDir volume \"tmp\" exceeds the limit \"64Mi\". ";
+        assert_eq!(end(Some(137), "Evicted", false, over), Cause::Workflow);
+        assert_eq!(end(Some(3), "Error", true, "Usage of EmptyDir"), Cause::Platform, "an algorithm's own words");
     }
 }

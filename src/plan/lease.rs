@@ -6,7 +6,8 @@
 use super::{
     Action, Intent, Now, Plan, Policy, Target,
     look::Look,
-    view::{OwnLease, Standing, View},
+    standing::Standing,
+    view::{OwnLease, View},
 };
 use crate::workflow::record::Holder;
 use std::time::Duration;

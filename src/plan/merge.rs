@@ -7,7 +7,9 @@ use super::{
     Now, Policy,
     look::Look,
     seen::{LeaseSeen, Listed, PodSeen, Progress, Version, VolumeSeen, WorkflowSeen},
-    view::{LeaseTrack, OwnLease, PodTrack, RecordSeen, Standing, Tracked, View, VolumeTrack},
+    standing::Standing,
+    trouble,
+    view::{LeaseTrack, OwnLease, PodTrack, RecordSeen, Tracked, View, VolumeTrack},
 };
 use crate::workflow::{Record, State};
 use std::{
@@ -38,7 +40,11 @@ impl View {
     pub fn look_failed(&mut self, look: Look, after: Option<Duration>, policy: &Policy, now: Now) {
         self.looks.busy.remove(&look);
         let failures = self.looks.failed.get(&look).map_or(0, |(n, _)| *n).saturating_add(1);
-        let pause = policy.cadence.attention.saturating_mul(1 << failures.min(5)).max(after.unwrap_or_default());
+        let pause = policy
+            .cadence
+            .attention
+            .saturating_mul(1 << failures.min(5))
+            .max(after.unwrap_or_default().min(trouble::MAX));
         self.looks.failed.insert(look, (failures, now.mono + pause));
     }
 

@@ -65,8 +65,6 @@ pub enum WaitingOn {
         /// What failed.
         error: String,
     },
-    /// A pod or volume of an earlier workflow of the same name is not gone yet.
-    Namesake,
 }
 
 impl fmt::Display for Verdict {
@@ -93,7 +91,6 @@ impl fmt::Display for WaitingOn {
             Self::PodStop { stage } => write!(f, "for the {stage} pod to stop"),
             Self::Retry { stage, attempt } => write!(f, "before attempt {attempt} of {stage}"),
             Self::Trouble { error } => write!(f, "after an error: {error}"),
-            Self::Namesake => f.write_str("for an earlier workflow of this name to be gone"),
         }
     }
 }

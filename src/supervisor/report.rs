@@ -1,6 +1,6 @@
 //! What the loop says: edges, not levels. A verdict is logged when it changes, an error where it is handled.
 
-use crate::plan::{Action, Failure, Plan, Target, Verdict, View, view::Standing};
+use crate::plan::{Action, Failure, Plan, Target, Verdict, View, standing::Standing};
 use std::collections::BTreeMap;
 
 /// The last verdict of each workflow that was said aloud.

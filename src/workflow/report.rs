@@ -46,6 +46,9 @@ pub struct ExecReport {
     pub timed_out: bool,
     /// Whether it was asked to stop (SIGTERM).
     pub stopped: bool,
+    /// Whether the kernel killed a process of it for want of memory, as far as its control group tells.
+    #[serde(default)]
+    pub out_of_memory: bool,
     /// Why it could not be started.
     pub error: Option<String>,
     /// From start to end, in milliseconds.

@@ -115,6 +115,7 @@ macro_rules! listed {
 }
 every_check!(listed);
 
+#[allow(unused_macros, reason = "whoever runs the suite in another way needs no tests made of it")]
 /// Makes each check a test on a subject that `$subject` makes: an expression without an `await`.
 macro_rules! contract {
     ($subject:tt) => {
@@ -123,6 +124,7 @@ macro_rules! contract {
 }
 
 /// The tests of [`contract!`].
+#[allow(unused_macros, reason = "see above")]
 macro_rules! contract_tests {
     ([$subject:tt] $($module:ident :: $check:ident)*) => {
         $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -5,6 +5,7 @@ use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use nix::unistd::Pid;
 use serde::Deserialize;
 use serde_json::Value;
 use std::{
@@ -42,6 +43,7 @@ pub(crate) struct Environment {
     version: String,
     kubectl: PathBuf,
     kubeconfigs: BTreeMap<String, PathBuf>,
+    processes: PathBuf,
     pub(crate) node: Node,
     ready_after_seconds: f64,
 }
@@ -138,6 +140,13 @@ impl Cluster {
         } else {
             Err(text(&output.stderr) + &text(&output.stdout))
         }
+    }
+
+    /// The number of one of the cluster's own processes.
+    pub(crate) fn process(&self, name: &str) -> Pid {
+        let listed: Value = serde_json::from_slice(&std::fs::read(&self.environment.processes).unwrap()).unwrap();
+        let of_name = listed.as_array().unwrap().iter().find(|process| process["name"] == name).unwrap();
+        Pid::from_raw(i32::try_from(of_name["pid"].as_i64().unwrap()).unwrap())
     }
 
     /// Applies objects.

@@ -59,7 +59,9 @@ fn main() -> ExitCode {
         test!(Group::Alone, probes::a_deadline_ends_a_pod_and_keeps_its_last_words),
         test!(Group::Alone, probes::a_deadline_ends_a_pod_that_waits_for_its_image),
         test!(Group::Alone, restarts::an_engine_that_is_deleted_midway),
+        test!(Group::Alone, restarts::a_document_edited_while_no_engine_looks),
         test!(Group::Alone, restarts::over_its_time_without_an_engine),
+        test!(Group::Last, platform::a_node_that_is_lost),
     ];
     if !nix::unistd::geteuid().is_root() && !std::env::args().any(|argument| argument == "--list") {
         eprintln!("tests/node: a node needs root. Run it as root, or leave it out with `tests/run --without node`.");

@@ -94,8 +94,9 @@ pub(crate) async fn a_document_edited_midway(cluster: &'static Cluster) {
     site.workflows.patch("edited", &PatchParams::default(), &Patch::Merge(&other)).await.unwrap();
     let record = site.finished("edited").await;
     note("a document edited midway", &record, begun.elapsed());
-    assert_eq!(told(&record), (Some(Outcome::Failed), Some("DocumentChanged")), "{record:?}");
-    assert!(record.message.as_deref().unwrap().contains("register a new workflow"), "{record:?}");
+    // What was claimed is what runs; `restarts` has an engine that never read it.
+    assert_eq!(told(&record), (Some(Outcome::Succeeded), None), "{record:?}");
+    assert_eq!(site.text("edited", "outputs/one").await, "one\n");
     assert_eq!(site.result("edited", "outputs/two").await, None);
     site.clean("edited").await;
 }
@@ -103,7 +104,7 @@ pub(crate) async fn a_document_edited_midway(cluster: &'static Cluster) {
 /// Takes all the time there is, and says how it was asked to end.
 const STOPPABLE: &str = "trap 'echo saved > $OUTPUTS/part; exit 5' TERM; echo begun; sleep 300 & wait";
 
-/// Stops a workflow and sees it to its end.
+/// Stops a workflow and sees it to its end. (What the algorithm had written by then passes the filter like all else.)
 async fn stop(site: &Site, name: &str, what: &str) -> Record {
     let begun = Instant::now();
     site.label(name, State::Stopping).await;
@@ -184,6 +185,7 @@ pub(crate) async fn stopping_while_the_filter_looks(cluster: &'static Cluster) {
     let record = stop(site, "stop-filter", "stopping: filter").await;
     was_stopped(&record);
     assert!(record.withheld, "{record:?}");
+    assert_eq!(site.result("stop-filter", "logs/algorithm.log").await, None, "an unseen log came out");
     assert_eq!(site.result("stop-filter", "outputs/look-for-seconds").await, None, "unseen outputs came out");
 }
 

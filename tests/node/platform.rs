@@ -6,6 +6,10 @@ use crate::{
 };
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::{Api, api::DeleteParams};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use operator_engine::workflow::{Outcome, Phase, Record};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -35,7 +39,8 @@ pub(crate) async fn more_memory_than_any_node_has(cluster: &'static Cluster) {
 pub(crate) async fn a_node_that_does_not_exist(cluster: &'static Cluster) {
     let settings = format!("{BRIEF}[pods]\nnode_selector_scope = \"nowhere\"\n[waiting]\nunschedulable = \"5s\"\n");
     let site = Site::of_its_own(cluster, "scope", &settings).await;
-    fails(&site, "unschedulable: unknown node selector", "Unschedulable", &["node selector"]).await;
+    fails(&site, "unschedulable: unknown node selector", "Unschedulable", &["affinity/selector", "node selector"])
+        .await;
     site.away().await;
 }
 
@@ -80,5 +85,41 @@ pub(crate) async fn a_quota_that_is_freed(cluster: &'static Cluster) {
     note("a quota that is freed after 4 s", &record, begun.elapsed());
     assert_eq!(told(&record), (Some(Outcome::Succeeded), None), "{record:?}");
     assert_eq!(record.failures, 0);
+    site.away().await;
+}
+
+/// A kubelet that does not answer, as long as this lives.
+struct Silent(Pid);
+
+impl Silent {
+    fn kubelet(cluster: &Cluster) -> Self {
+        let kubelet = cluster.process("kubelet");
+        kill(kubelet, Signal::SIGSTOP).unwrap();
+        Self(kubelet)
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGCONT);
+    }
+}
+
+/// Kubernetes takes minutes to give up a node. The engine does not wait for that: what should have ended and has not is told.
+pub(crate) async fn a_node_that_is_lost(cluster: &'static Cluster) {
+    let settings = "[limits]\nstop_grace = \"1s\"\n[waiting]\nstart = \"5s\"\n[images]\nfilter = \"\"\n";
+    let site = Site::of_its_own(cluster, "lost", settings).await;
+    let mut brief = script("sleep 2");
+    brief["stages"][0]["compute"] = json!({"maxtime": 4});
+    site.submit("job", &brief).await;
+    site.pod_runs("job-algorithm-0").await;
+    let silent = Silent::kubelet(cluster);
+    let begun = Instant::now();
+    let record = site.finished("job").await;
+    drop(silent);
+    note("a node that is lost", &record, begun.elapsed());
+    assert_eq!(told(&record), (Some(Outcome::Failed), Some("NodeLost")), "{record:?}");
+    assert!(record.message.as_deref().unwrap().contains("should look at the node"), "{record:?}");
+    site.clean("job").await;
     site.away().await;
 }

@@ -6,7 +6,7 @@ use crate::{
 };
 use kube::{
     Api,
-    api::{DeleteParams, ListParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use operator_engine::workflow::Outcome;
 use serde_json::json;
@@ -31,10 +31,31 @@ pub(crate) async fn an_engine_that_is_deleted_midway(cluster: &'static Cluster) 
         assert_eq!(told(&record), (Some(Outcome::Succeeded), None), "{record:?}");
         assert_eq!(record.failures, 0, "{record:?}");
         assert_eq!(site.text(name, "outputs/done").await, "done\n");
+    }
+    for name in names {
         site.clean(name).await;
     }
     assert!(site.engine_pods().await.iter().any(|engine| !before.contains(engine)), "no other engine was there");
     site.engines_ready().await;
+}
+
+pub(crate) async fn a_document_edited_while_no_engine_looks(cluster: &'static Cluster) {
+    let site = cluster.shipped().await;
+    let begun = Instant::now();
+    site.submit("changed", &script("echo one > $OUTPUTS/one; sleep 5")).await;
+    site.pod_runs("changed-algorithm-0").await;
+    site.scale(0);
+    eventually("no engine is there", PATIENCE, async || site.engine_pods().await.is_empty().then_some(())).await;
+    let other = json!({"data": {"workflow.json": script("echo two > $OUTPUTS/two").to_string()}});
+    site.workflows.patch("changed", &PatchParams::default(), &Patch::Merge(&other)).await.unwrap();
+    site.scale(2);
+    site.engines_ready().await;
+    let record = site.finished("changed").await;
+    note("a document edited while no engine looks", &record, begun.elapsed());
+    assert_eq!(told(&record), (Some(Outcome::Failed), Some("DocumentChanged")), "{record:?}");
+    assert!(record.message.as_deref().unwrap().contains("register a new workflow"), "{record:?}");
+    assert_eq!(site.result("changed", "outputs/two").await, None);
+    site.clean("changed").await;
 }
 
 pub(crate) async fn over_its_time_without_an_engine(cluster: &'static Cluster) {

@@ -6,7 +6,8 @@ use operator_engine::{
         View,
         look::Look,
         seen::{LeaseSeen, Listed, PodSeen, Version, VolumeSeen, WorkflowSeen},
-        view::{Standing, VolumeTrack},
+        standing::Standing,
+        view::VolumeTrack,
     },
     workflow::State,
 };

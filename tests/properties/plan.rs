@@ -13,7 +13,8 @@ use operator_engine::{
         look::Look,
         plan,
         seen::{LeaseSeen, Listed, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen, is_pod_of, pod_name},
-        view::{Ending, OwnLease, Standing, Tracked},
+        standing::Standing,
+        view::{Ending, OwnLease, Tracked},
     },
     workflow::{Document, JobId, Phase, State, document::Fault, record::MAX_LEN},
 };
@@ -162,7 +163,7 @@ impl World {
             }
             Event::Time(pass, jump) => {
                 self.now.mono += pass;
-                self.now.wall = self.now.wall + SignedDuration::from_secs(jump);
+                self.now.wall += SignedDuration::from_secs(jump);
             }
             Event::Act(index, outcome) => {
                 let actions = plan(&self.view, &self.policy, now).actions;

@@ -150,6 +150,21 @@ fn a_break_in_holding_ends_certainty_about_pods() {
 }
 
 #[test]
+fn a_write_whose_answer_a_takeover_overtook_makes_nothing_certain() {
+    let mut view = running(Phase::Configure, 0);
+    let next = record(&me(), Phase::Algorithm, 0);
+    let (uid, version) = (Uid("uid-1".to_owned()), Version(10));
+    let write = Write { step: WriteStep::Transition, uid, version, state: State::Active, record: next.clone() };
+    // Another process took it over after the write, and a list shows that before the answer comes.
+    let theirs = record(&holder_of("other", "other-1"), Phase::Algorithm, 0);
+    view.see_workflow(seen(12, State::Active, Some(&theirs)), now());
+    let after = seen(11, State::Active, Some(&next));
+    answered(&mut view, Intent::Write(Box::new(write)), Ok(Answer::Workflow(Some(after))));
+    let certain = view.workflows["wf"].pods.values().any(|pod| pod.intended);
+    assert!(!certain, "the other one may have asked for the pod");
+}
+
+#[test]
 fn a_stop_that_ended_the_pod_is_recorded_whatever_the_label_says_since() {
     for (progress, gone) in
         [(Progress::Ended(End { exit_code: Some(143), ..End::default() }), false), (Progress::Running, true)]

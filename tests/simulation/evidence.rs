@@ -1,16 +1,25 @@
 //! What was not looked at proves nothing: an engine that cannot see, or sees late, neither robs nor lets out nor waits for ever.
 
 use crate::world::{Act, DOCUMENT, SECOND, World, evicted, scripted};
+use jiff::Timestamp;
 use operator_engine::{
     clock::Clock as _,
-    plan::seen::WaitingCause,
+    plan::{
+        Action, Answer, Intent, Now, Policy, Target, View,
+        look::Look,
+        plan,
+        pod::Task,
+        seen::{LeaseSeen, PodSeen, Progress, Uid, Version, VolumeSeen, WaitingCause, WorkflowSeen},
+        transition::claimed,
+        view::{DocumentSeen, OwnLease, VolumeTrack},
+    },
     sandbox::{
         faults::Fault,
         history::{Event, History},
     },
-    workflow::{Outcome, Phase, Stage, State},
+    workflow::{Document, Outcome, Phase, Stage, State, record::Holder},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A script in which every attempt of one stage does something else.
 fn but(stage: Stage, act: Act) -> World {
@@ -212,4 +221,131 @@ async fn forever(world: &World, name: &str) {
     let life = world.life(name, &format!("{name}-x"), |_| Fault::None);
     let engine = world.engine(life.me, life.cluster);
     let _ = engine.run(tokio_util::sync::CancellationToken::new(), &mut |_, _| {}).await;
+}
+
+/// The view of an engine that holds one workflow, whose record intends `stage`, and knows nothing of its pod.
+fn taken_over(stage: Stage, document: DocumentSeen) -> View {
+    let me = Holder { lease: "engine".to_owned(), identity: "engine-1".to_owned() };
+    let digest = Document::parse(DOCUMENT).unwrap().sha256;
+    let mut record = claimed(&me, digest, Timestamp::UNIX_EPOCH);
+    record.phase = stage.into();
+    let mut view = View::new(me);
+    let seen = LeaseSeen {
+        name: "engine".to_owned(),
+        uid: Uid("lease".to_owned()),
+        version: Version(1),
+        holder: "engine-1".to_owned(),
+        duration: Duration::from_secs(15),
+    };
+    view.own_lease = OwnLease::Held { seen, since: Duration::ZERO };
+    for look in [Look::AuditWorkflows, Look::AuditPods, Look::AuditVolumes, Look::Leases] {
+        view.looks.answered.insert(look, Duration::ZERO);
+    }
+    let seen = WorkflowSeen {
+        name: "wf-1".to_owned(),
+        uid: Uid("wf-1".to_owned()),
+        version: Version(2),
+        created: Timestamp::UNIX_EPOCH,
+        state: Some(State::Active),
+        status: Some(record.render()),
+        deleting: false,
+    };
+    view.see_workflow(seen, at(0));
+    view.workflows.get_mut("wf-1").unwrap().document = Some(document);
+    view
+}
+
+fn at(seconds: u64) -> Now {
+    Now { mono: Duration::from_secs(seconds), wall: Timestamp::from_second(seconds.try_into().unwrap()).unwrap() }
+}
+
+/// What is to be done about the workflow.
+fn next(view: &View, now: Now) -> Option<Action> {
+    let mut view = view.clone();
+    if let OwnLease::Held { since, .. } = &mut view.own_lease {
+        *since = now.mono; // Renewed all the time.
+    }
+    let about = |action: &Action| matches!(action.target, Target::Workflow(_));
+    plan(&view, &Policy { filter_image: Some("filter:1".to_owned()), ..Policy::default() }, now)
+        .actions
+        .into_iter()
+        .find(about)
+}
+
+/// The phase that an action writes.
+fn written(action: Option<Action>) -> Option<Phase> {
+    match action.map(|action| action.intent) {
+        Some(Intent::Write(write)) => Some(write.record.phase),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_stage_ends_without_its_pod_only_once_a_consistent_read_found_none() {
+    let mut view = taken_over(Stage::Algorithm, Err(Vec::new()));
+    let read = Intent::ReadPod { name: "wf-1-algorithm-0".to_owned() };
+    assert_eq!(next(&view, at(1)).map(|action| action.intent), Some(read), "its predecessor may have asked for it");
+    let mut there = view.clone();
+    view.pod_read("wf-1", "wf-1-algorithm-0", None, at(1));
+    assert_eq!(written(next(&view, at(1))), Some(Phase::Publish), "nothing ran, so there is nothing to filter");
+    let pod = PodSeen {
+        name: "wf-1-algorithm-0".to_owned(),
+        uid: Uid("pod".to_owned()),
+        version: Version(3),
+        workflow: "wf-1".to_owned(),
+        owner: Some(Uid("wf-1".to_owned())),
+        deleting: false,
+        progress: Progress::Running,
+    };
+    there.pod_read("wf-1", "wf-1-algorithm-0", Some(pod), at(1));
+    assert_eq!(next(&there, at(1)), None, "it is waited for");
+}
+
+#[test]
+fn an_edited_document_keeps_no_logs_from_coming_out() {
+    let view = taken_over(Stage::Publish, Err(Vec::new()));
+    let mut view = view.clone();
+    view.workflows.get_mut("wf-1").unwrap().volume = VolumeTrack::Present;
+    let Some(Intent::CreatePod(spec)) = next(&view, at(1)).map(|action| action.intent) else {
+        panic!("nothing is published")
+    };
+    assert!(matches!(spec.task, Task::Publish { facts } if facts.image.is_empty()));
+}
+
+#[test]
+fn an_earlier_workflows_volume_that_never_goes_is_not_waited_for_for_ever() {
+    let document = Arc::new(Document::parse(DOCUMENT).unwrap());
+    let mut view = taken_over(Stage::Configure, Ok(document));
+    let policy = Policy::default();
+    let mut seconds = 1;
+    loop {
+        match next(&view, at(seconds)) {
+            Some(action) if matches!(action.intent, Intent::CreateVolume { .. }) => {
+                let (workflow, uid) = ("wf-1".to_owned(), Uid("volume".to_owned()));
+                let owner = Some(Uid("the earlier one".to_owned()));
+                let volume = VolumeSeen { workflow, uid, version: Version(1), owner };
+                view.action_ended(&action, Ok(Answer::Volume(volume)), Duration::ZERO, &policy, at(seconds));
+            }
+            Some(action) if matches!(action.intent, Intent::ReadPod { .. }) => {
+                view.action_ended(&action, Ok(Answer::PodRead(None)), Duration::ZERO, &policy, at(seconds));
+            }
+            None => {}
+            end => {
+                let Some(Intent::Write(write)) = end.map(|action| action.intent) else { panic!("something else") };
+                assert_eq!(write.record.reason.as_deref(), Some("VolumeNotAvailable"));
+                break;
+            }
+        }
+        seconds += 1;
+        assert!(seconds < 700, "still waiting");
+    }
+}
+
+#[test]
+fn nothing_is_begun_for_what_is_being_deleted() {
+    let document = Arc::new(Document::parse(DOCUMENT).unwrap());
+    let mut view = taken_over(Stage::Configure, Ok(document));
+    assert!(next(&view, at(1)).is_some());
+    view.workflows.get_mut("wf-1").unwrap().seen.as_mut().unwrap().deleting = true;
+    assert_eq!(next(&view, at(1)), None);
 }

@@ -1,7 +1,7 @@
 //! The files beside a bare document that its `inline:` urls name: what `kubectl apply -k` of the folder would put into the
-//! ConfigMap.
+//! ConfigMap: a file that is no text as `binaryData`.
 
-use super::{LoadError, MAX_DATA_BYTES, read_text, size};
+use super::{LoadError, MAX_DATA_BYTES, read_bytes, size};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
@@ -30,7 +30,7 @@ pub(super) fn gather(
         let before = size(data);
         let room = MAX_DATA_BYTES.saturating_sub(before);
         let too_large = || LoadError::DataTooLarge { bytes: before.saturating_add(room).saturating_add(1) };
-        data.insert(key.to_owned(), read_text(&real, room, too_large)?.into_bytes());
+        data.insert(key.to_owned(), read_bytes(&real, room, too_large)?);
     }
     Ok(())
 }

@@ -76,7 +76,7 @@ fn read(object: Map<String, Value>) -> Result<Manifest, LoadError> {
         Some(_) => return refuse("metadata.name", "must be a text: put it in quotes"),
     };
     if object.get("binaryData").is_some_and(|data| !data.is_null() && data != &Value::Object(Map::new())) {
-        return refuse("binaryData", "is not supported; name binary data by an https:, s3: or file: url");
+        return refuse("binaryData", "is not supported; name binary data by an https: or file: url");
     }
     let data = texts("data", object.get("data"))?;
     if let Some(key) = data.keys().find(|key| !is_config_map_key(key)) {

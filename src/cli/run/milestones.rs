@@ -2,7 +2,7 @@
 
 use crate::{
     cluster::kube::events::Milestone,
-    plan::{View, seen::Uid, view::Standing},
+    plan::{View, seen::Uid, standing::Standing},
     workflow::{Outcome, Phase, Record},
 };
 use std::collections::BTreeMap;

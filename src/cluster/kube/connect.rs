@@ -1,4 +1,4 @@
-//! The way to an API server: credentials, limits, and a client that sends each request once.
+//! Credentials, and a client that sends each request once and waits for it no longer than it may take.
 
 use kube::{
     Client, Config,

@@ -123,7 +123,9 @@ fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a k8s_openapi::a
 fn end(status: &PodStatus) -> End {
     let terminated = container_state(status).and_then(|state| state.terminated.as_ref());
     let of_container = |pick: fn(&ContainerStateTerminated) -> Option<String>| terminated.and_then(pick);
-    let reason = status.reason.clone().or_else(|| of_container(|terminated| terminated.reason.clone()));
+    let disruption = condition(status, "DisruptionTarget").filter(|condition| condition.status == "True");
+    let reason = status.reason.clone().or_else(|| disruption.and_then(|condition| condition.reason.clone()));
+    let reason = reason.or_else(|| of_container(|terminated| terminated.reason.clone()));
     let message = of_container(|terminated| terminated.message.clone());
     // A deadline says nothing worth reading and leaves the stage's report; an eviction says what was short.
     let message = match status.reason.as_deref() {
@@ -133,7 +135,7 @@ fn end(status: &PodStatus) -> End {
     End {
         exit_code: terminated.map(|terminated| terminated.exit_code),
         reason,
-        disrupted: condition(status, "DisruptionTarget").is_some_and(|condition| condition.status == "True"),
+        disrupted: disruption.is_some(),
         message: message.unwrap_or_default(),
     }
 }

@@ -36,9 +36,10 @@ impl Ended<'_> {
     pub fn waited(cause: WaitingCause, message: &str, after: Duration) -> Self {
         let (reason, what) = match cause {
             WaitingCause::Starting => ("StartTimeout", "the pod did not start"),
-            WaitingCause::Unschedulable => {
-                ("Unschedulable", "no node took the pod; ask for less or let the admin add capacity")
-            }
+            WaitingCause::Unschedulable => (
+                "Unschedulable",
+                "no node took the pod; ask for less, or the admin should add capacity or correct the node selector",
+            ),
             WaitingCause::Image => {
                 ("ImageNotAvailable", "the image could not be pulled; check its name, tag and registry")
             }

@@ -26,19 +26,21 @@ pub(super) enum Happened {
 
 pub(super) fn configured(ended: &Ended<'_>, stop: bool, next: &mut Record) -> Happened {
     let happened = match ended {
-        Ended::Pod { end, ending: None } => match (end.cause(), report::parse::<ConfigureReport>(&end.message)) {
-            (Cause::Success, Some(ConfigureReport { fault: None, .. })) => return Happened::Success,
-            (Cause::Success | Cause::Workflow, Some(ConfigureReport { fault: Some(fault), .. })) => {
-                next.set_code(fault.code);
-                Happened::Failure { outcome: Outcome::Failed, reason: fault.reason, message: fault.message }
+        Ended::Pod { end, ending: None } => {
+            match (end.cause(), report::parse::<ConfigureReport>(&end.message.trim())) {
+                (Cause::Success, Some(ConfigureReport { fault: None, .. })) => return Happened::Success,
+                (Cause::Success | Cause::Workflow, Some(ConfigureReport { fault: Some(fault), .. })) => {
+                    next.set_code(fault.code);
+                    Happened::Failure { outcome: Outcome::Failed, reason: fault.reason, message: fault.message }
+                }
+                (Cause::Platform, _) => platform(end),
+                (Cause::Deadline, _) => failed("ConfigureTimedOut", "the inputs were not fetched in time"),
+                (Cause::Success | Cause::Workflow, _) => failed(
+                    "ConfigureFailed",
+                    &format!("configure ended without a report ({}); see its log", end.describe()),
+                ),
             }
-            (Cause::Platform, _) => platform(end),
-            (Cause::Deadline, _) => failed("ConfigureTimedOut", "the inputs were not fetched in time"),
-            (Cause::Success | Cause::Workflow, _) => failed(
-                "ConfigureFailed",
-                &format!("configure ended without a report ({}); see its log", end.describe()),
-            ),
-        },
+        }
         other => not_by_itself(other),
     };
     let happened = if stop { stopped() } else { happened };
@@ -72,7 +74,12 @@ pub(super) fn ran(ended: &Ended<'_>, stop: bool, next: &mut Record) -> Happened 
         Cause::Workflow if report.timed_out => timed_out(next),
         Cause::Workflow => {
             let (reason, hint) = match (end.reason.as_deref(), report.error.as_deref()) {
-                (Some("OOMKilled"), _) => ("OutOfMemory", "it needs more memory than the environment gives".to_owned()),
+                _ if end.is_out_of_disk() => {
+                    ("OutOfDisk", format!("it needs more local disk than the environment gives: {}", end.message))
+                }
+                (Some("OOMKilled"), _) => ("OutOfMemory", OUT_OF_MEMORY.to_owned()),
+                // The kernel killed a process of it that was not its container's first, which not every runtime tells.
+                _ if report.out_of_memory => ("OutOfMemory", OUT_OF_MEMORY.to_owned()),
                 (_, Some(error)) => ("CannotStart", error.to_owned()),
                 _ => ("AlgorithmFailed", "see logs/algorithm.log".to_owned()),
             };
@@ -81,6 +88,9 @@ pub(super) fn ran(ended: &Ended<'_>, stop: bool, next: &mut Record) -> Happened 
         }
     }
 }
+
+/// What to do about it.
+const OUT_OF_MEMORY: &str = "it needs more memory than the environment gives";
 
 pub(super) fn filtered(ended: &Ended<'_>, stop: bool) -> Happened {
     let happened = match ended {
@@ -151,7 +161,7 @@ fn not_by_itself(ended: &Ended<'_>) -> Happened {
         Ended::NeverRan { reason, message } => failed(reason, message),
         Ended::Vanished => Happened::Platform {
             reason: "PodDeleted".to_owned(),
-            message: "the pod was deleted by somebody else".to_owned(),
+            message: "the pod was deleted or evicted by somebody else".to_owned(),
         },
         // Not tried again: two pods at once over one volume would be worse.
         Ended::Lost => failed(

@@ -48,6 +48,7 @@ pub(super) async fn supervise(
     };
     report.wall_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     (report.cpu_ms, report.peak_memory_bytes) = usage::of_children();
+    report.out_of_memory = usage::was_out_of_memory();
     (report, status)
 }
 

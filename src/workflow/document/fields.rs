@@ -116,12 +116,12 @@ impl Object {
     /// A text that must be there, with something in it.
     pub(super) fn required_text(&mut self, key: &str, log: &mut Log) -> Option<String> {
         let Some(value) = self.take(key) else {
-            log.fault(self.path_of(key), "is missing");
+            log.fault(self.path_of(key), "is missing; a text is expected");
             return None;
         };
         let found = text(self.path_of(key), value, log)?;
         if found.trim().is_empty() {
-            log.fault(self.path_of(key), "is empty");
+            log.fault(self.path_of(key), "is empty; a text is expected");
             return None;
         }
         Some(found)
@@ -134,14 +134,14 @@ impl Object {
 
     pub(super) fn required_object(&mut self, key: &str, log: &mut Log) -> Option<Self> {
         if !self.has(key) {
-            log.fault(self.path_of(key), "is missing");
+            log.fault(self.path_of(key), "is missing; a mapping is expected");
         }
         self.object(key, log)
     }
 
     pub(super) fn required_list(&mut self, key: &str, log: &mut Log) -> Option<Vec<Value>> {
         if !self.has(key) {
-            log.fault(self.path_of(key), "is missing");
+            log.fault(self.path_of(key), "is missing; a list is expected");
         }
         self.list(key, log)
     }

@@ -124,7 +124,9 @@ class Node:
             "evictionHard": {}, "imageGCHighThresholdPercent": 100, "makeIPTablesUtilChains": False,
             "podLogsDir": str(self.directory / "pod-logs"), "volumePluginDir": str(self.directory / "volume-plugins"),
             "resolvConf": "", "maxPods": 200, "registryPullQPS": 0, "nodeStatusUpdateFrequency": "5s",
-            "nodeLeaseDurationSeconds": 20, "shutdownGracePeriod": "0s",
+            "nodeLeaseDurationSeconds": 20,
+            # How soon a volume over its limit is noticed; by default up to a minute.
+            "volumeStatsAggPeriod": "5s", "shutdownGracePeriod": "0s",
         }))
         self.keeper.start("kubelet", [
             self.programs["kubelet"], f"--config={self.directory / 'kubelet.json'}",
