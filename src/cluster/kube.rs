@@ -32,7 +32,7 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use classify::{read_failure, write_failure};
+use classify::{read_back_failure, read_failure, write_failure};
 use convert::{document_data, lease_seen, pod_seen, volume_seen, workflow_seen};
 use k8s_openapi::api::{
     coordination::v1::Lease,
@@ -138,7 +138,7 @@ impl Cluster for Kube {
         match self.pods.create(&PostParams::default(), &pod).await {
             Ok(made) => Ok(pod_seen(&made)),
             Err(error) if classify::already_exists(&error) => {
-                let found = self.pods.get_opt(&spec.name()).await.map_err(read_failure)?;
+                let found = self.pods.get_opt(&spec.name()).await.map_err(read_back_failure)?;
                 found.as_ref().map(pod_seen).ok_or_else(gone_again)
             }
             Err(error) => Err(write_failure(error)),
@@ -184,7 +184,7 @@ impl Cluster for Kube {
             Ok(made) => Ok(volume_seen(&made.metadata)),
             Err(error) if classify::already_exists(&error) => {
                 let name = claim.metadata.name.unwrap_or_default();
-                let found = self.volumes.get_metadata_opt(&name).await.map_err(read_failure)?;
+                let found = self.volumes.get_metadata_opt(&name).await.map_err(read_back_failure)?;
                 found.map(|object| volume_seen(&object.metadata)).ok_or_else(gone_again)
             }
             Err(error) => Err(write_failure(error)),
@@ -208,7 +208,7 @@ impl Cluster for Kube {
         match self.leases.create(&PostParams::default(), &lease).await {
             Ok(made) => Ok(lease_seen(&made)),
             Err(error) if classify::already_exists(&error) => {
-                let found = self.leases.get_opt(name).await.map_err(read_failure)?;
+                let found = self.leases.get_opt(name).await.map_err(read_back_failure)?;
                 found.as_ref().map(lease_seen).ok_or_else(gone_again)
             }
             Err(error) => Err(write_failure(error)),
@@ -221,7 +221,7 @@ impl Cluster for Kube {
             Ok(lease) => Ok(lease_seen(&lease)),
             // One that is gone is a conflict too, with the UID that was named.
             Err(Failure::Conflict) => {
-                let there = self.leases.get_metadata_opt(&seen.name).await.map_err(read_failure)?;
+                let there = self.leases.get_metadata_opt(&seen.name).await.map_err(read_back_failure)?;
                 Err(there.map_or(Failure::NotFound, |_| Failure::Conflict))
             }
             Err(failure) => Err(failure),
