@@ -13,7 +13,7 @@ use crate::{
         action::Write,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Listed, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen},
+        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen},
     },
     workflow::{JobId, Stage, document::Fault},
 };
@@ -78,8 +78,9 @@ pub trait Cluster: Send + Sync {
     async fn read_pod(&self, name: &str) -> Result<Option<PodSeen>, Failure>;
     /// Creates a pod, or returns the one of that name.
     async fn create_pod(&self, spec: &PodSpec) -> Result<PodSeen, Failure>;
-    /// Asks a pod to end: SIGTERM, then SIGKILL after its grace. Idempotent.
-    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<(), Failure>;
+    /// Asks a pod to end: SIGTERM, then SIGKILL after its grace. One that no node has taken is deleted instead, if it is
+    /// still so at that moment. Idempotent.
+    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<Leaving, Failure>;
     /// Deletes these workflows' pods: those of one stage, or all. Idempotent; an empty list is refused.
     async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure>;
 

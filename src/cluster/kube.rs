@@ -24,7 +24,7 @@ use crate::{
         action::Write,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
+        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
     },
     workflow::{
         JobId, Stage,
@@ -145,7 +145,7 @@ impl Cluster for Kube {
         }
     }
 
-    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<(), Failure> {
+    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<Leaving, Failure> {
         // A deadline in the past: the kubelet ends the pod as it ends one whose time is up, and the object stays, with
         // exit code and message. Deleting it would take both along, and free its name.
         let patch = json!({"metadata": {"uid": uid.0}, "spec": {"activeDeadlineSeconds": 1}});
@@ -156,14 +156,14 @@ impl Cluster for Kube {
         };
         let scheduled = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
         if scheduled || convert::has_ended(&pod) {
-            return Ok(());
+            return Ok(Leaving::Asked);
         }
         // No kubelet has it, so nothing would ever end it. If a node takes it at this moment, the version is another one, and
         // it is asked again: what is deleted here has certainly never run.
         let resource_version = pod.metadata.resource_version.clone();
         let preconditions = Some(Preconditions { uid: Some(uid.0.clone()), resource_version });
         let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
-        self.pods.delete(name, &parameters).await.map(|_| ()).map_err(write_failure)
+        self.pods.delete(name, &parameters).await.map(|_| Leaving::Deleted).map_err(write_failure)
     }
 
     async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {

@@ -8,7 +8,7 @@ use crate::{
         action::Write,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
+        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
     },
     workflow::{JobId, Stage},
 };
@@ -67,7 +67,7 @@ impl<C: Cluster> Cluster for Counted<C> {
         self.count("create-pod", self.inner.create_pod(spec)).await
     }
 
-    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<(), Failure> {
+    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<Leaving, Failure> {
         self.count("end-pod", self.inner.end_pod(name, uid)).await
     }
 

@@ -3,7 +3,7 @@
 use super::{
     Action, Failure, Intent, Now, Policy, Target,
     action::{Write, WriteStep},
-    seen::{LeaseSeen, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, is_pod_of, pod_name},
+    seen::{LeaseSeen, Leaving, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, is_pod_of, pod_name},
     trouble::{MAX, obstacle, trouble},
     view::{DocumentSeen, OwnLease, PodTrack, Quarantine, RecordSeen, Refused, Tracked, View, VolumeTrack},
 };
@@ -24,6 +24,8 @@ pub enum Answer {
     Pod(PodSeen),
     /// What a consistent read of a pod found.
     PodRead(Option<PodSeen>),
+    /// What became of a pod that was to end.
+    Leaving(Leaving),
     /// It was done.
     Done,
 }
@@ -163,10 +165,11 @@ impl View {
                 }
             }
             (Intent::ReadPod { name: pod_name }, Answer::PodRead(pod)) => self.pod_read(name, pod_name, pod, now),
-            (Intent::EndPod { name: pod, why, .. }, Answer::Done) => {
+            (Intent::EndPod { name: pod, why, .. }, Answer::Leaving(leaving)) => {
                 // What became of it is seen by looking: it runs on for its grace, or is gone already.
                 if let Some(track) = self.workflows.get_mut(name).and_then(|tracked| tracked.pods.get_mut(pod)) {
                     track.ending = Some(why.clone());
+                    track.never_ran = leaving == Leaving::Deleted;
                     track.leaving.get_or_insert(now.mono);
                     track.missing = true;
                 }

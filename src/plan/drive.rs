@@ -264,13 +264,14 @@ impl Run<'_> {
         Step::act(self.name, Intent::EndPod { name: seen.name.clone(), uid: seen.uid.clone(), why })
     }
 
-    /// The pod was seen once and is gone now. Only of one that no node had taken is it known that it never ran.
+    /// The pod was seen once and is gone now. Only of one that was deleted before a node had taken it is it known that it never
+    /// ran.
     fn after_gone<'p>(&self, track: &'p PodTrack) -> Ended<'p> {
-        let on_no_node =
-            track.waiting.is_some_and(|(cause, _)| matches!(cause, WaitingCause::Unschedulable | WaitingCause::Volume));
         match &track.ending {
-            Some(Ending::Stop) if on_no_node => Ended::StoppedBefore,
-            Some(Ending::WaitedFor { cause, message, after }) if on_no_node => Ended::waited(*cause, message, *after),
+            Some(Ending::Stop) if track.never_ran => Ended::StoppedBefore,
+            Some(Ending::WaitedFor { cause, message, after }) if track.never_ran => {
+                Ended::waited(*cause, message, *after)
+            }
             _ => Ended::Vanished,
         }
     }

@@ -67,6 +67,15 @@ pub struct PodSeen {
     pub progress: Progress,
 }
 
+/// What became of a pod that is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// It was asked to. Its object stays, and says in time how it ended.
+    Asked,
+    /// No node had taken it, so it was deleted instead: it has certainly never run.
+    Deleted,
+}
+
 /// How far a pod is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {

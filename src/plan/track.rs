@@ -24,6 +24,8 @@ pub struct PodTrack {
     pub leaving: Option<Duration>,
     /// Why it was asked to end, if it was.
     pub ending: Option<Ending>,
+    /// It was deleted before any node had taken it: the only proof that it never ran.
+    pub never_ran: bool,
     /// A list did not show it: to be confirmed by reading it.
     pub missing: bool,
     /// It was seen, and then a consistent read found nothing: it is gone.

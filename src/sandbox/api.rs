@@ -11,7 +11,7 @@ use crate::{
         action::Write,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen, volume_name},
+        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen, volume_name},
     },
     workflow::{JobId, Stage},
 };
@@ -66,7 +66,7 @@ impl Cluster for Sandbox {
         Ok(seen)
     }
 
-    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<(), Failure> {
+    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<Leaving, Failure> {
         let at = self.since_start();
         self.store().end_pod(name, uid, at)
     }

@@ -7,7 +7,7 @@ use crate::{
         action::Write,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
+        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
     },
     workflow::{JobId, Stage},
 };
@@ -141,7 +141,7 @@ impl Cluster for Faulty {
         self.call("create_pod", &spec.name(), self.inner.create_pod(spec)).await
     }
 
-    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<(), Failure> {
+    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<Leaving, Failure> {
         self.call("end_pod", name, self.inner.end_pod(name, uid)).await
     }
 

@@ -11,8 +11,8 @@ use crate::{
         look::Look,
         pod::PodSpec,
         seen::{
-            LeaseSeen, Listed, PodSeen, Progress, Uid, Version, VolumeSeen, Waiting, WaitingCause, WorkflowSeen,
-            is_pod_of, volume_name,
+            LeaseSeen, Leaving, Listed, PodSeen, Progress, Uid, Version, VolumeSeen, Waiting, WaitingCause,
+            WorkflowSeen, is_pod_of, volume_name,
         },
     },
     workflow::{JobId, Stage, State, record},
@@ -176,18 +176,19 @@ impl Store {
         pod.seen.version = version;
     }
 
-    pub(super) fn end_pod(&mut self, name: &str, uid: &Uid, at: Duration) -> Result<(), Failure> {
+    pub(super) fn end_pod(&mut self, name: &str, uid: &Uid, at: Duration) -> Result<Leaving, Failure> {
         let pod = self.pods.get(name).filter(|pod| pod.seen.uid == *uid).ok_or(Failure::NotFound)?;
         match &pod.seen.progress {
             Progress::Ended(_) => {}
             // Not on a node yet: nothing would ever end it, so it goes.
             Progress::Waiting(waiting) if waiting.cause == WaitingCause::Unschedulable => {
                 self.delete_pod(name, at);
+                return Ok(Leaving::Deleted);
             }
             // Only the kubelet knows when nothing of it runs any more, even of one that seems to wait.
             Progress::Waiting(_) | Progress::Running => pod.stop.end(),
         }
-        Ok(())
+        Ok(Leaving::Asked)
     }
 
     pub(super) fn delete_pod(&mut self, name: &str, at: Duration) -> bool {

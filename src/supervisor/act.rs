@@ -62,10 +62,7 @@ pub(super) async fn act(
         Intent::CreateVolume { job, owner } => Answer::Volume(cluster.create_volume(job, owner).await?),
         Intent::CreatePod(spec) => Answer::Pod(cluster.create_pod(spec).await?),
         Intent::ReadPod { name } => Answer::PodRead(cluster.read_pod(name).await?),
-        Intent::EndPod { name, uid, .. } => {
-            cluster.end_pod(name, uid).await?;
-            Answer::Done
-        }
+        Intent::EndPod { name, uid, .. } => Answer::Leaving(cluster.end_pod(name, uid).await?),
         Intent::DeletePods { stage, jobs } => {
             cluster.delete_pods(*stage, jobs).await?;
             Answer::Done

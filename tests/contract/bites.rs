@@ -13,7 +13,7 @@ use operator_engine::{
         action::Write,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Listed, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen},
+        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen},
     },
     sandbox::Sandbox,
     workflow::{JobId, Stage},
@@ -207,7 +207,7 @@ impl Cluster for Flawed {
         self.inner.create_pod(spec).await
     }
 
-    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<(), Failure> {
+    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<Leaving, Failure> {
         match self.flaw {
             Flaw::EndDeletes => drop(self.inner.delete_pod(name)),
             Flaw::EndIgnoresUid => {
@@ -217,7 +217,7 @@ impl Cluster for Flawed {
             Flaw::EndDoesNothing => {}
             _ => return self.inner.end_pod(name, uid).await,
         }
-        Ok(())
+        Ok(Leaving::Asked)
     }
 
     async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {

@@ -224,7 +224,8 @@ pub(crate) async fn what_waits_too_long_ends_with_its_reason(cluster: &'static C
     }
     // No scheduler says anything of it. It ends all the same.
     namespace.submit("nobody").await;
-    assert_eq!(namespace.outcome("nobody").await.0, Outcome::Failed);
+    let record = namespace.finished("nobody").await;
+    assert_eq!((record.outcome, record.reason.as_deref()), (Some(Outcome::Failed), Some("StartTimeout")), "{record:?}");
     for (name, why, detail) in expected {
         let record = namespace.finished(name).await;
         assert_eq!((record.outcome, record.reason.as_deref()), (Some(Outcome::Failed), Some(why)), "{record:?}");

@@ -12,7 +12,7 @@ use operator_engine::{
         cadence,
         look::Look,
         plan,
-        seen::{LeaseSeen, Listed, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen, is_pod_of, pod_name},
+        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen, is_pod_of, pod_name},
         standing::Standing,
         view::{Ending, OwnLease, Tracked},
     },
@@ -235,9 +235,8 @@ fn fair(action: &Action, found: Found, view: &View) -> Answer {
             let pod = PodSeen { name: pod.clone(), workflow: name.to_owned(), ..found.pod };
             Answer::PodRead((!found.gone).then_some(pod))
         }
-        Intent::EndPod { .. } | Intent::DeletePods { .. } | Intent::DeleteVolumes(_) | Intent::DeleteLease(_) => {
-            Answer::Done
-        }
+        Intent::EndPod { .. } => Answer::Leaving(if found.gone { Leaving::Deleted } else { Leaving::Asked }),
+        Intent::DeletePods { .. } | Intent::DeleteVolumes(_) | Intent::DeleteLease(_) => Answer::Done,
     }
 }
 

@@ -8,7 +8,10 @@ use operator_engine::{
         end::End,
         look::Look,
         plan,
-        seen::{LeaseSeen, Listed, PodSeen, Progress, Uid, Version, VolumeSeen, Waiting, WaitingCause, WorkflowSeen},
+        seen::{
+            LeaseSeen, Leaving, Listed, PodSeen, Progress, Uid, Version, VolumeSeen, Waiting, WaitingCause,
+            WorkflowSeen,
+        },
         transition::{self, Ended},
         view::{Ending, OwnLease},
     },
@@ -174,7 +177,7 @@ fn a_stop_that_ended_the_pod_is_recorded_whatever_the_label_says_since() {
         view.see_workflow(seen(12, State::Stopping, Some(&record(&me(), Phase::Algorithm, 0))), now());
         let (intent, _) = step(&view, &policy());
         assert!(matches!(&intent, Some(Intent::EndPod { why: Ending::Stop, .. })), "{intent:?}");
-        answered(&mut view, intent.unwrap(), Ok(Answer::Done));
+        answered(&mut view, intent.unwrap(), Ok(Answer::Leaving(Leaving::Asked)));
         // `kubectl apply` of the manifest sets its label again.
         view.see_workflow(seen(13, State::Pending, Some(&record(&me(), Phase::Algorithm, 0))), now());
         view.see_pod(pod(Stage::Algorithm, 0, 14, progress), now());
@@ -265,7 +268,7 @@ fn a_pod_made_anew_is_waited_for_by_its_own_deadline() {
         after: Duration::from_secs(600),
     };
     let (name, uid) = ("wf-configure-0".to_owned(), Uid("pod-1".to_owned()));
-    answered(&mut view, Intent::EndPod { name, uid, why }, Ok(Answer::Done));
+    answered(&mut view, Intent::EndPod { name, uid, why }, Ok(Answer::Leaving(Leaving::Asked)));
     // It went, and a late request made it anew.
     let anew =
         PodSeen { uid: Uid("pod-2".to_owned()), ..pod(Stage::Configure, 0, 13, waiting(WaitingCause::Starting)) };

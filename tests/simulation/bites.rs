@@ -10,7 +10,7 @@ use operator_engine::{
         action::Write,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
+        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
     },
     sandbox::faults::{Fault, Faulty},
     workflow::{JobId, Outcome, Phase, Stage, State},
@@ -82,7 +82,7 @@ impl Cluster for Broken {
     async fn read_pod(&self, name: &str) -> Result<Option<PodSeen>, Failure> {
         self.inner.read_pod(name).await
     }
-    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<(), Failure> {
+    async fn end_pod(&self, name: &str, uid: &Uid) -> Result<Leaving, Failure> {
         self.inner.end_pod(name, uid).await
     }
     async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {
