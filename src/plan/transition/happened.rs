@@ -27,7 +27,7 @@ pub(super) enum Happened {
 pub(super) fn configured(ended: &Ended<'_>, stop: bool, next: &mut Record) -> Happened {
     let happened = match ended {
         Ended::Pod { end, ending: None } => {
-            match (end.cause(), report::parse::<ConfigureReport>(&end.message.trim())) {
+            match (end.cause(), report::parse::<ConfigureReport>(&end.message)) {
                 (Cause::Success, Some(ConfigureReport { fault: None, .. })) => return Happened::Success,
                 (Cause::Success | Cause::Workflow, Some(ConfigureReport { fault: Some(fault), .. })) => {
                     next.set_code(fault.code);
@@ -75,7 +75,7 @@ pub(super) fn ran(ended: &Ended<'_>, stop: bool, next: &mut Record) -> Happened 
         Cause::Workflow => {
             let (reason, hint) = match (end.reason.as_deref(), report.error.as_deref()) {
                 _ if end.is_out_of_disk() => {
-                    ("OutOfDisk", format!("it needs more local disk than the environment gives: {}", end.message))
+                    ("OutOfDisk", format!("it needs more local disk than the environment gives: {}", end.message.trim()))
                 }
                 (Some("OOMKilled"), _) => ("OutOfMemory", OUT_OF_MEMORY.to_owned()),
                 // The kernel killed a process of it that was not its container's first, which not every runtime tells.
