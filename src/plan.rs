@@ -32,6 +32,7 @@ pub mod policy;
 pub mod seen;
 pub mod standing;
 pub mod step;
+pub mod track;
 pub mod transition;
 mod trouble;
 pub mod verdict;

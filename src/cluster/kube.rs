@@ -8,6 +8,7 @@ mod classify;
 mod connect;
 mod convert;
 pub mod events;
+mod lease;
 mod lists;
 
 pub use connect::{ConnectError, Connection, connect};
@@ -31,21 +32,19 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use classify::{read_failure, write_failure};
+use classify::{read_back_failure, read_failure, write_failure};
 use convert::{document_data, lease_seen, pod_seen, volume_seen, workflow_seen};
-use k8s_openapi::{
-    api::{
-        coordination::v1::{Lease, LeaseSpec},
-        core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
-    },
-    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+use k8s_openapi::api::{
+    coordination::v1::Lease,
+    core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
 };
 use kube::{
     Api, Client,
     api::{DeleteParams, PartialObjectMeta, Patch, PatchParams, PostParams, Preconditions},
 };
+use lease::lease;
 use serde_json::json;
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 /// A namespace of a Kubernetes cluster.
 pub struct Kube {
@@ -139,7 +138,7 @@ impl Cluster for Kube {
         match self.pods.create(&PostParams::default(), &pod).await {
             Ok(made) => Ok(pod_seen(&made)),
             Err(error) if classify::already_exists(&error) => {
-                let found = self.pods.get_opt(&spec.name()).await.map_err(read_failure)?;
+                let found = self.pods.get_opt(&spec.name()).await.map_err(read_back_failure)?;
                 found.as_ref().map(pod_seen).ok_or_else(gone_again)
             }
             Err(error) => Err(write_failure(error)),
@@ -185,7 +184,7 @@ impl Cluster for Kube {
             Ok(made) => Ok(volume_seen(&made.metadata)),
             Err(error) if classify::already_exists(&error) => {
                 let name = claim.metadata.name.unwrap_or_default();
-                let found = self.volumes.get_metadata_opt(&name).await.map_err(read_failure)?;
+                let found = self.volumes.get_metadata_opt(&name).await.map_err(read_back_failure)?;
                 found.map(|object| volume_seen(&object.metadata)).ok_or_else(gone_again)
             }
             Err(error) => Err(write_failure(error)),
@@ -209,7 +208,7 @@ impl Cluster for Kube {
         match self.leases.create(&PostParams::default(), &lease).await {
             Ok(made) => Ok(lease_seen(&made)),
             Err(error) if classify::already_exists(&error) => {
-                let found = self.leases.get_opt(name).await.map_err(read_failure)?;
+                let found = self.leases.get_opt(name).await.map_err(read_back_failure)?;
                 found.as_ref().map(lease_seen).ok_or_else(gone_again)
             }
             Err(error) => Err(write_failure(error)),
@@ -222,7 +221,7 @@ impl Cluster for Kube {
             Ok(lease) => Ok(lease_seen(&lease)),
             // One that is gone is a conflict too, with the UID that was named.
             Err(Failure::Conflict) => {
-                let there = self.leases.get_metadata_opt(&seen.name).await.map_err(read_failure)?;
+                let there = self.leases.get_metadata_opt(&seen.name).await.map_err(read_back_failure)?;
                 Err(there.map_or(Failure::NotFound, |_| Failure::Conflict))
             }
             Err(failure) => Err(failure),
@@ -240,23 +239,4 @@ impl Cluster for Kube {
 /// The name was taken, and is free again when one looks who has it.
 fn gone_again() -> Failure {
     Failure::NotDone { error: "the name was taken a moment ago".to_owned(), after: None }
-}
-
-fn lease(name: &str, holder: &str, duration: Duration, seen: Option<&LeaseSeen>) -> Lease {
-    Lease {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            labels: Some(BTreeMap::from([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())])),
-            uid: seen.map(|seen| seen.uid.0.clone()),
-            resource_version: seen.map(|seen| seen.version.0.to_string()),
-            ..Default::default()
-        },
-        spec: Some(LeaseSpec {
-            holder_identity: (!holder.is_empty()).then(|| holder.to_owned()),
-            lease_duration_seconds: Some(i32::try_from(duration.as_secs()).unwrap_or(i32::MAX).max(1)),
-            // For people: no engine compares it with its own clock.
-            renew_time: Some(MicroTime(jiff::Timestamp::now())),
-            ..Default::default()
-        }),
-    }
 }

@@ -60,8 +60,6 @@ pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: 
         },
         _ if !may_write => Step::wait(WaitingOn::OwnLease),
         _ if !view.looks.audited() => Step::wait(WaitingOn::FirstAudit),
-        // What it owned goes with it. A pod made now would only be in the way of that.
-        _ if tracked.seen.as_ref().is_some_and(|seen| seen.deleting) => Step::wait(WaitingOn::Deletion),
         // Applying a manifest once more sets its label again. The end is final, so the label is put right.
         Standing::Done(record) => write(name, tracked, WriteStep::Finish, record.clone()),
         // Decided by admission, which overrules this.

@@ -1,4 +1,4 @@
-//! What a decision comes to.
+//! What the plan says about one workflow.
 
 use super::{Action, Intent, Target, Verdict, WaitingOn};
 use std::time::Duration;
@@ -20,14 +20,17 @@ impl Step {
         Self { action: None, verdict, wake: None }
     }
 
+    /// Nothing to do, and why.
     pub(super) fn wait(on: WaitingOn) -> Self {
         Self::verdict(Verdict::Waiting(on))
     }
 
+    /// The same, to be decided again at this time.
     pub(super) fn until(self, wake: Duration) -> Self {
         Self { wake: Some(wake), ..self }
     }
 
+    /// Something to do about the workflow `name`.
     pub(super) fn act(name: &str, intent: Intent) -> Self {
         let verdict = Verdict::Acting(intent.name());
         Self { action: Some(Action { target: Target::Workflow(name.to_owned()), intent }), verdict, wake: None }

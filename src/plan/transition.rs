@@ -1,8 +1,8 @@
 //! What the record says after a stage has ended: the rules of the contract, in one place.
 //!
 //! - Configure failed, or was stopped: publish still runs, so that its log comes out.
-//! - The algorithm ended, however: the filter (if any) looks at what came out, then publish runs. A filter that a stop
-//!   overtakes is not begun, or ended, and lets nothing out.
+//! - The algorithm ended, however: the filter (if any) looks at what came out, then publish runs. A stop that comes
+//!   while the filter runs ends it, and nothing gets out.
 //! - The filter is a gate: unless it exits with 0, no output and no log of the algorithm leaves.
 //! - Publish is tried again until its time is up; nothing is dropped silently.
 //! - Failures of the platform are charged to a budget of their own, and the stage is tried again.

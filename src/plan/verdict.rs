@@ -13,7 +13,7 @@ pub enum Verdict {
     Waiting(WaitingOn),
     /// It is at its end.
     Finished(Outcome),
-    /// It is nothing to us: no label of ours, or already gone.
+    /// It is nothing to us: no label of ours, being deleted, or already gone.
     Ignored,
     /// It made the engine fail; it is left alone until it changes. The text says how it failed.
     Quarantined(String),
@@ -65,8 +65,6 @@ pub enum WaitingOn {
         /// What failed.
         error: String,
     },
-    /// It is being deleted; nothing is begun for it any more.
-    Deletion,
 }
 
 impl fmt::Display for Verdict {
@@ -93,7 +91,6 @@ impl fmt::Display for WaitingOn {
             Self::PodStop { stage } => write!(f, "for the {stage} pod to stop"),
             Self::Retry { stage, attempt } => write!(f, "before attempt {attempt} of {stage}"),
             Self::Trouble { error } => write!(f, "after an error: {error}"),
-            Self::Deletion => f.write_str("to be gone: it is being deleted"),
         }
     }
 }

@@ -117,7 +117,7 @@ struct Judge<'a> {
     made: BTreeSet<(&'a Uid, Stage, u32)>,
     stored: BTreeMap<&'a str, Sha256>,
     to_stop: BTreeSet<&'a Uid>,
-    deleted: BTreeSet<&'a Uid>,
+    gone: BTreeSet<&'a Uid>,
 }
 
 impl<'a> Judge<'a> {
@@ -128,7 +128,7 @@ impl<'a> Judge<'a> {
                 self.to_stop.insert(workflow);
             }
             Event::WorkflowDeleted { workflow } => {
-                self.deleted.insert(workflow);
+                self.gone.insert(workflow);
             }
             Event::PodCreated { workflow, pod, stage, attempt } => self.created(at, workflow, pod, *stage, *attempt),
             Event::PodEnded { pod, .. } | Event::PodDeleted { pod } | Event::PodLost { pod } => {
@@ -173,8 +173,6 @@ impl<'a> Judge<'a> {
             self.breaks(at, "once", format!("{workflow} has a second pod for {stage}/{attempt}"));
         }
         match self.records.get(workflow) {
-            // Asked for while its owner was being deleted: it goes the way of its owner.
-            _ if self.deleted.contains(workflow) => {}
             Some(record) if record.phase == Phase::Done => {
                 self.breaks(
                     at,

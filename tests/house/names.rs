@@ -14,10 +14,8 @@ const VAGUE: &[&str] =
 const MAX_LINES: usize = 300;
 
 /// Files that may be longer, up to so many lines, and why. Whoever makes one shorter takes it off.
-const LONGER: &[(&str, usize, &str)] = &[
-    ("src/cluster/manifest.rs", 350, "one object from top to bottom; its parts mean nothing alone"),
-    ("src/plan/view.rs", 330, "one structure; its types are read together"),
-];
+const LONGER: &[(&str, usize, &str)] =
+    &[("src/cluster/manifest.rs", 350, "one object from top to bottom; its parts mean nothing alone")];
 
 fn vague(path: &str) -> Option<String> {
     let stem = path.trim_end_matches(".rs");

@@ -58,7 +58,7 @@ pub(crate) const NODE: &str = "n1";
 impl Cluster {
     /// Brings it up, building its programs first where they are missing.
     pub(crate) async fn up(all_run: bool) -> Self {
-        let directory = tempfile::Builder::new().prefix("operator-engine-kubernetes-").tempdir().unwrap();
+        let directory = tempfile::Builder::new().prefix("kubernetes-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let up = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/up");
         let mut keeper = Command::new(up)
             .args(["--until-stdin-closes", "--control-plane"])

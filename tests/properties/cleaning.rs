@@ -17,6 +17,9 @@ use std::time::Duration;
 
 const DONE: u64 = 100;
 
+/// Something that is different, in words and in deed.
+type Case = (&'static str, fn(&mut View));
+
 fn second(second: u64) -> Now {
     at(Duration::from_secs(second))
 }
@@ -92,7 +95,7 @@ fn pods_that_nobody_can_ask_for_again_go_after_one_round() {
 #[test]
 fn a_pod_that_somebody_may_still_ask_for_stays_as_a_tombstone() {
     let tombstone = Some(DONE + 15 + 10 + 1); // a lease's duration, a request's limit, one round
-    let changes: [(&str, fn(&mut View)); 3] = [
+    let changes: [Case; 3] = [
         ("another process intended it", |view| pod(view).intended = false),
         ("a request to create it was not answered", |view| pod(view).uncertain = true),
         ("it still runs", |view| pod(view).seen.as_mut().unwrap().progress = Progress::Running),
@@ -138,7 +141,7 @@ fn pods_of_a_stage_that_is_over_go_early_in_batches_and_only_when_nobody_can_ask
     in_algorithm(&mut view, "wf", 3);
     assert_eq!(stage_deleted(&view, second(DONE + 29)), None, "a quick workflow is at its end by then");
     assert_eq!(stage_deleted(&view, second(DONE + 30)), Some((Stage::Configure, vec!["wf".to_owned()])));
-    let changes: [(&str, fn(&mut View)); 5] = [
+    let changes: [Case; 5] = [
         ("another process intended it", |view| pod(view).intended = false),
         ("a request to create it was not answered", |view| pod(view).uncertain = true),
         ("it still runs", |view| pod(view).seen.as_mut().unwrap().progress = Progress::Running),
@@ -192,7 +195,7 @@ fn a_batch_has_at_most_fifty_objects_and_a_full_one_does_not_wait() {
 
 #[test]
 fn what_others_hold_or_what_is_in_doubt_is_left_alone() {
-    let doubts: [(&str, fn(&mut View)); 4] = [
+    let doubts: [Case; 4] = [
         ("stale", |view| view.workflows.get_mut("wf").unwrap().stale = true),
         ("busy", |view| view.workflows.get_mut("wf").unwrap().busy = Some("read-workflow")),
         ("cleaning is off for pods under way", |view| view.cleaning.pods = true),

@@ -163,7 +163,7 @@ impl World {
             }
             Event::Time(pass, jump) => {
                 self.now.mono += pass;
-                self.now.wall = self.now.wall + SignedDuration::from_secs(jump);
+                self.now.wall += SignedDuration::from_secs(jump);
             }
             Event::Act(index, outcome) => {
                 let actions = plan(&self.view, &self.policy, now).actions;
@@ -497,7 +497,7 @@ proptest! {
 fn the_evidence_leads_to_every_kind_of_action() {
     let mut runner = TestRunner::deterministic();
     let mut reached = BTreeSet::new();
-    for _ in 0..300 {
+    for _ in 0..900 {
         let (policy, events) = (policy(), vec(event(), 40)).new_tree(&mut runner).unwrap().current();
         let mut world = World::audited(policy);
         for event in events {

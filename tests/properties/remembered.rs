@@ -150,6 +150,21 @@ fn a_break_in_holding_ends_certainty_about_pods() {
 }
 
 #[test]
+fn a_write_whose_answer_a_takeover_overtook_makes_nothing_certain() {
+    let mut view = running(Phase::Configure, 0);
+    let next = record(&me(), Phase::Algorithm, 0);
+    let (uid, version) = (Uid("uid-1".to_owned()), Version(10));
+    let write = Write { step: WriteStep::Transition, uid, version, state: State::Active, record: next.clone() };
+    // Another process took it over after the write, and a list shows that before the answer comes.
+    let theirs = record(&holder_of("other", "other-1"), Phase::Algorithm, 0);
+    view.see_workflow(seen(12, State::Active, Some(&theirs)), now());
+    let after = seen(11, State::Active, Some(&next));
+    answered(&mut view, Intent::Write(Box::new(write)), Ok(Answer::Workflow(Some(after))));
+    let certain = view.workflows["wf"].pods.values().any(|pod| pod.intended);
+    assert!(!certain, "the other one may have asked for the pod");
+}
+
+#[test]
 fn a_stop_that_ended_the_pod_is_recorded_whatever_the_label_says_since() {
     for (progress, gone) in
         [(Progress::Ended(End { exit_code: Some(143), ..End::default() }), false), (Progress::Running, true)]
@@ -187,8 +202,9 @@ fn a_stop_while_the_algorithm_waits_for_its_second_attempt_does_not_pass_the_fil
     assert_eq!((write.record.phase, write.record.outcome), (Phase::Filter, Some(Outcome::Stopped)));
     let after = seen(15, State::Active, Some(&write.record));
     answered(&mut view, Intent::Write(Box::new(write)), Ok(Answer::Workflow(Some(after))));
-    let write = written(&view, &policy());
-    assert_eq!((write.record.phase, write.record.withheld), (Phase::Publish, true), "nobody has looked at it");
+    let (intent, _) = step(&view, &policy());
+    let Some(Intent::CreatePod(spec)) = intent else { panic!("{intent:?}") };
+    assert_eq!(spec.stage, Stage::Filter, "it looks at what was written by then");
     // One that certainly never ran has nothing to look at.
     let mut view = running(Phase::Algorithm, 0);
     view.workflows.get_mut("wf").unwrap().pods.entry("wf-algorithm-0".to_owned()).or_default().intended = true;

@@ -73,6 +73,27 @@ async fn two_deaths_at_any_two_calls_lose_nothing() {
     }
 }
 
+/// The same with another engine beside: whichever of the two acts, the end is the same.
+#[tokio::test(start_paused = true)]
+async fn every_single_fault_of_one_of_two_engines_ends_in_the_same_record_and_the_same_bytes() {
+    let (clean, calls) = with_fault(usize::MAX, Fault::None, true).await;
+    let (record, stored) = (clean.record("wf-1").unwrap(), clean.kubelet.stored.lock().unwrap().clone());
+    for at in 0..calls {
+        for fault in [Fault::NotSent, Fault::AnswerLost, Fault::Conflict, Fault::KilledBefore, Fault::KilledAfter] {
+            let world = happy();
+            world.submit("wf-1");
+            let first =
+                world.life("engine", "engine-1", move |call| if call.index == at { fault } else { Fault::None });
+            let (_, settled) = tokio::join!(world.live(first), world.live(next_life(&world, false)));
+            assert!(settled);
+            world.check();
+            let found = world.record("wf-1").unwrap();
+            assert_eq!(essence(&found), essence(&record), "{fault:?} at call {at}: {found:#?}");
+            assert_eq!(*world.kubelet.stored.lock().unwrap(), stored, "{fault:?} at call {at}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_engines_at_once_share_the_work_and_never_collide() {
     for lag in 0..12u64 {

@@ -15,5 +15,6 @@ mod evidence;
 mod exhaustive;
 mod hostile;
 mod rules;
+mod storms;
 mod takeover;
 mod world;

@@ -15,6 +15,15 @@ pub(super) fn read_failure(error: Error) -> Failure {
     }
 }
 
+/// What a failed look at an object means that a write has just met: whatever is wrong with the look, it says nothing about
+/// what was to be written, so that is not given up for it.
+pub(super) fn read_back_failure(error: Error) -> Failure {
+    match read_failure(error) {
+        failure @ (Failure::NotDone { .. } | Failure::Denied { .. }) => failure,
+        other => Failure::NotDone { error: format!("who has the name cannot be seen: {other}"), after: None },
+    }
+}
+
 /// What a failed write means.
 pub(super) fn write_failure(error: Error) -> Failure {
     failure(error, true)

@@ -26,21 +26,19 @@ pub(super) enum Happened {
 
 pub(super) fn configured(ended: &Ended<'_>, stop: bool, next: &mut Record) -> Happened {
     let happened = match ended {
-        Ended::Pod { end, ending: None } => {
-            match (end.cause(), report::parse::<ConfigureReport>(&end.message)) {
-                (Cause::Success, Some(ConfigureReport { fault: None, .. })) => return Happened::Success,
-                (Cause::Success | Cause::Workflow, Some(ConfigureReport { fault: Some(fault), .. })) => {
-                    next.set_code(fault.code);
-                    Happened::Failure { outcome: Outcome::Failed, reason: fault.reason, message: fault.message }
-                }
-                (Cause::Platform, _) => platform(end),
-                (Cause::Deadline, _) => failed("ConfigureTimedOut", "the inputs were not fetched in time"),
-                (Cause::Success | Cause::Workflow, _) => failed(
-                    "ConfigureFailed",
-                    &format!("configure ended without a report ({}); see its log", end.describe()),
-                ),
+        Ended::Pod { end, ending: None } => match (end.cause(), report::parse::<ConfigureReport>(&end.message)) {
+            (Cause::Success, Some(ConfigureReport { fault: None, .. })) => return Happened::Success,
+            (Cause::Success | Cause::Workflow, Some(ConfigureReport { fault: Some(fault), .. })) => {
+                next.set_code(fault.code);
+                Happened::Failure { outcome: Outcome::Failed, reason: fault.reason, message: fault.message }
             }
-        }
+            (Cause::Platform, _) => platform(end),
+            (Cause::Deadline, _) => failed("ConfigureTimedOut", "the inputs were not fetched in time"),
+            (Cause::Success | Cause::Workflow, _) => failed(
+                "ConfigureFailed",
+                &format!("configure ended without a report ({}); see its log", end.describe()),
+            ),
+        },
         other => not_by_itself(other),
     };
     let happened = if stop { stopped() } else { happened };
@@ -74,9 +72,10 @@ pub(super) fn ran(ended: &Ended<'_>, stop: bool, next: &mut Record) -> Happened 
         Cause::Workflow if report.timed_out => timed_out(next),
         Cause::Workflow => {
             let (reason, hint) = match (end.reason.as_deref(), report.error.as_deref()) {
-                _ if end.is_out_of_disk() => {
-                    ("OutOfDisk", format!("it needs more local disk than the environment gives: {}", end.message.trim()))
-                }
+                _ if end.is_out_of_disk() => (
+                    "OutOfDisk",
+                    format!("it needs more local disk than the environment gives: {}", end.message.trim()),
+                ),
                 (Some("OOMKilled"), _) => ("OutOfMemory", OUT_OF_MEMORY.to_owned()),
                 // The kernel killed a process of it that was not its container's first, which not every runtime tells.
                 _ if report.out_of_memory => ("OutOfMemory", OUT_OF_MEMORY.to_owned()),
