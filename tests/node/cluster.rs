@@ -44,6 +44,7 @@ pub(crate) struct Environment {
     kubectl: PathBuf,
     kubeconfigs: BTreeMap<String, PathBuf>,
     processes: PathBuf,
+    pub(crate) audit: PathBuf,
     pub(crate) node: Node,
     ready_after_seconds: f64,
 }
