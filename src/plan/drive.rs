@@ -97,11 +97,15 @@ fn take_over(view: &View, name: &str, tracked: &Tracked, record: &Record) -> Ste
     let mut record = record.clone();
     record.holder = view.me.clone();
     let mut step = write(name, tracked, WriteStep::Takeover, record);
-    // Somebody who wants it to end must not be forgotten.
+    // Somebody who wants it to end must not be forgotten: the record says so, and the label stays, since in the filter an
+    // earlier wish counts as fulfilled and one that nobody has acted upon does not.
     if let Some(Action { intent: Intent::Write(write), .. }) = &mut step.action
         && tracked.stop_requested()
     {
         write.record.stopreq = 1;
+        if tracked.is_labelled(State::Stopping) {
+            write.state = State::Stopping;
+        }
     }
     step
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 pub(super) struct Log {
     pub(super) faults: Faults,
     ignored: Vec<String>,
+    more_ignored: usize,
 }
 
 impl Log {
@@ -24,13 +25,20 @@ impl Log {
     pub(super) fn ignore(&mut self, path: String) {
         if self.ignored.len() < Self::MAX_IGNORED {
             self.ignored.push(path);
+        } else {
+            self.more_ignored += 1;
         }
     }
 
     /// Either what was read, with the ignored paths, or the faults.
-    pub(super) fn finish<T>(self, value: Option<T>) -> Result<(T, Vec<String>), Vec<Fault>> {
+    pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<(T, Vec<String>), Vec<Fault>> {
         match value {
-            Some(value) if self.faults.is_empty() => Ok((value, self.ignored)),
+            Some(value) if self.faults.is_empty() => {
+                if self.more_ignored > 0 {
+                    self.ignored.push(format!("(and {} more)", self.more_ignored));
+                }
+                Ok((value, self.ignored))
+            }
             _ => Err(self.faults.into_list()),
         }
     }
