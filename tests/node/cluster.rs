@@ -44,6 +44,7 @@ pub(crate) struct Environment {
     kubectl: PathBuf,
     kubeconfigs: BTreeMap<String, PathBuf>,
     processes: PathBuf,
+    pub(crate) audit: PathBuf,
     pub(crate) node: Node,
     ready_after_seconds: f64,
 }
@@ -156,13 +157,15 @@ impl Cluster {
 }
 
 /// The engine's static program: what `tests/image` makes, or what the caller has built already.
+#[allow(clippy::disallowed_methods)] // the developer's wish, not the engine's configuration
 fn engine_program() -> PathBuf {
     if let Some(given) = std::env::var_os("OPERATOR_ENGINE_STATIC") {
         return given.into();
     }
     run(&root().join("tests/image"), &[]);
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("image/rootfs/operator-engine")
+    // Beside the folder that this program was built into: target/debug/deps.
+    let program = std::env::current_exe().unwrap();
+    program.ancestors().nth(3).unwrap().join("image/rootfs/operator-engine")
 }
 
 fn run(program: &Path, arguments: &[&str]) {

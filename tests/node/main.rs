@@ -62,6 +62,7 @@ fn main() -> ExitCode {
         test!(Group::Alone, restarts::a_document_edited_while_no_engine_looks),
         test!(Group::Alone, restarts::over_its_time_without_an_engine),
         test!(Group::Last, platform::a_node_that_is_lost),
+        test!(Group::Last, probes::no_engine_asked_for_what_its_role_forbids),
     ];
     if !nix::unistd::geteuid().is_root() && !std::env::args().any(|argument| argument == "--list") {
         eprintln!("tests/node: a node needs root. Run it as root, or leave it out with `tests/run --without node`.");

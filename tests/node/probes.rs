@@ -1,4 +1,5 @@
-//! What the engine relies on in a kubelet, by itself: a deadline that is patched into a pod ends it and keeps the object.
+//! What the engine relies on in a kubelet, by itself: a deadline that is patched into a pod ends it and keeps the object. And
+//! what all engines of all tests asked for.
 
 use crate::{
     cluster::{Cluster, eventually},
@@ -76,4 +77,24 @@ pub(crate) async fn a_deadline_ends_a_pod_that_waits_for_its_image(cluster: &'st
     let ended = end(site, "probe-waits").await.status.unwrap();
     assert_eq!(ended.reason.as_deref(), Some("DeadlineExceeded"));
     site.pods.delete("probe-waits", &DeleteParams::default()).await.unwrap();
+}
+
+/// Every engine of these tests was a ServiceAccount with the shipped Role.
+pub(crate) async fn no_engine_asked_for_what_its_role_forbids(cluster: &'static Cluster) {
+    let mut asked = 0;
+    for line in std::fs::read_to_string(&cluster.environment.audit).unwrap().lines() {
+        let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+        let user = line["user"]["username"].as_str().unwrap_or_default();
+        if !user.starts_with("system:serviceaccount:") || !user.ends_with(":operator-engine") {
+            continue;
+        }
+        asked += 1;
+        assert_ne!(line["verb"], "watch", "{line}");
+        assert!(line["objectRef"]["namespace"].is_string(), "not in a namespace: {line}");
+        // A namespace that is going away takes the role along before the engine.
+        let going = ["memory", "scope", "volume", "full", "freed", "no-jobs", "lost"];
+        let excused = going.iter().any(|name| line["objectRef"]["namespace"] == *name);
+        assert!(line["responseStatus"]["code"] != 403 || excused, "forbidden: {line}");
+    }
+    assert!(asked > 100, "only {asked} requests of engines are in the audit log");
 }

@@ -191,6 +191,27 @@ fn a_stop_that_ended_the_pod_is_recorded_whatever_the_label_says_since() {
 }
 
 #[test]
+fn what_answers_its_deletion_with_0_is_not_done_for_that() {
+    let report = |stopped| render(&ExecReport { stopped, exit_code: Some(0), ..ExecReport::default() });
+    for (phase, message, step) in [
+        (Phase::Algorithm, report(true), WriteStep::Retry),
+        // It had ended by itself before the signal came.
+        (Phase::Algorithm, report(false), WriteStep::Transition),
+        // Nobody knows what an admin's program makes of a signal.
+        (Phase::Filter, String::new(), WriteStep::Retry),
+    ] {
+        let stage = phase.stage().unwrap();
+        let mut view = running(phase, 0);
+        view.see_pod(pod(stage, 0, 11, Progress::Running), now());
+        let end = End { exit_code: Some(0), reason: Some("Completed".to_owned()), message, ..End::default() };
+        view.see_pod(PodSeen { deleting: true, ..pod(stage, 0, 12, Progress::Ended(end)) }, now());
+        let write = written(&view, &policy());
+        assert_eq!(write.step, step, "{stage}: {:?}", write.record);
+        assert_eq!(write.record.failures, u32::from(step == WriteStep::Retry));
+    }
+}
+
+#[test]
 fn a_stop_while_the_algorithm_waits_for_its_second_attempt_does_not_pass_the_filter() {
     let mut view = running(Phase::Algorithm, 0);
     view.see_pod(pod(Stage::Algorithm, 0, 11, Progress::Running), now());

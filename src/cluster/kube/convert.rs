@@ -166,3 +166,37 @@ fn waiting(status: &PodStatus) -> Waiting {
     let message = waiting.message.as_deref().map(|message| format!("{reason}: {message}"));
     Waiting { cause, message: message.unwrap_or_else(|| reason.to_owned()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn ended(status: serde_json::Value) -> End {
+        let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p"}, "status": status})).unwrap();
+        match pod_seen(&pod).progress {
+            Progress::Ended(end) => end,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_end_is_told_by_whoever_caused_it() {
+        let exited = json!([{"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 143, "reason": "Error", "message": "last words"}}}]);
+        let by_itself = ended(json!({"phase": "Failed", "containerStatuses": exited}));
+        let told = |end: &End| (end.reason.clone().unwrap_or_default(), end.disrupted, end.message.clone());
+        assert_eq!(told(&by_itself), ("Error".to_owned(), false, "last words".to_owned()));
+        // As the eviction API leaves it, for a moment.
+        let evicted = json!([{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]);
+        let evicted = ended(json!({"phase": "Failed", "conditions": evicted, "containerStatuses": exited}));
+        assert_eq!(told(&evicted), ("EvictionByEvictionAPI".to_owned(), true, "last words".to_owned()));
+        // As the kubelet ends what uses too much; its message says what.
+        let over = json!({"phase": "Failed", "reason": "Evicted", "message": "Usage of EmptyDir volume …",
+            "containerStatuses": exited});
+        assert_eq!(told(&ended(over)), ("Evicted".to_owned(), false, "Usage of EmptyDir volume …".to_owned()));
+        let deadline = json!({"phase": "Failed", "reason": "DeadlineExceeded", "message": "Pod was active …",
+            "containerStatuses": exited});
+        assert_eq!(told(&ended(deadline)), ("DeadlineExceeded".to_owned(), false, "last words".to_owned()));
+    }
+}

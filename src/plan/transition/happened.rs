@@ -26,7 +26,7 @@ pub(super) enum Happened {
 
 pub(super) fn configured(ended: &Ended<'_>, stop: bool, next: &mut Record) -> Happened {
     let happened = match ended {
-        Ended::Pod { end, ending: None } => match (end.cause(), report::parse::<ConfigureReport>(end.message.trim())) {
+        Ended::Pod { end, ending: None } => match (end.cause(), report::parse::<ConfigureReport>(&end.message)) {
             (Cause::Success, Some(ConfigureReport { fault: None, .. })) => return Happened::Success,
             (Cause::Success | Cause::Workflow, Some(ConfigureReport { fault: Some(fault), .. })) => {
                 next.set_code(fault.code);
@@ -72,9 +72,10 @@ pub(super) fn ran(ended: &Ended<'_>, stop: bool, next: &mut Record) -> Happened 
         Cause::Workflow if report.timed_out => timed_out(next),
         Cause::Workflow => {
             let (reason, hint) = match (end.reason.as_deref(), report.error.as_deref()) {
-                _ if end.is_out_of_disk() => {
-                    ("OutOfDisk", format!("it needs more local disk than the environment gives: {}", end.message))
-                }
+                _ if end.is_out_of_disk() => (
+                    "OutOfDisk",
+                    format!("it needs more local disk than the environment gives: {}", end.message.trim()),
+                ),
                 (Some("OOMKilled"), _) => ("OutOfMemory", OUT_OF_MEMORY.to_owned()),
                 // The kernel killed a process of it that was not its container's first, which not every runtime tells.
                 _ if report.out_of_memory => ("OutOfMemory", OUT_OF_MEMORY.to_owned()),
