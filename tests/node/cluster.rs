@@ -80,6 +80,7 @@ impl Cluster {
             eprintln!(
                 "tests/node: the node did not come up; tests/cluster/up says why. `tests/run --without node` leaves it out."
             );
+            drop(directory);
             std::process::exit(1);
         }
         let text = std::fs::read_to_string(described.trim()).unwrap();
