@@ -15,7 +15,7 @@ use std::{io, path::Path, process::ExitCode};
 
 /// The program's arguments.
 #[derive(Debug, clap::Parser)]
-#[command(version, about, long_about = ABOUT, disable_help_subcommand = true, after_help = EXIT_CODES)]
+#[command(version, about, long_about = ABOUT, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -56,7 +56,11 @@ pub(super) fn understood(document: &Document, limits: &Limits, output: Output, o
         "may run for",
         match document.max_time {
             Some(asked) if asked > limit => {
-                format!("{} (limits.max_job_duration; it asks for {})", duration::text(limit), duration::text(asked))
+                format!(
+                    "{} in a cluster (limits.max_job_duration; it asks for {})",
+                    duration::text(limit),
+                    duration::text(asked)
+                )
             }
             _ => duration::text(limit),
         },

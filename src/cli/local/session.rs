@@ -14,7 +14,9 @@ use crate::{
     },
     storage::Target,
     supervisor::Supervisor,
-    workflow::{Document, JobId, Outcome, Record, State, digest::Sha256, job::InvalidJobId, record::Holder},
+    workflow::{
+        Document, JobId, Outcome, Record, State, digest::Sha256, job::InvalidJobId, record::Holder, report::clip,
+    },
 };
 use std::{
     io::{self, Write as _},
@@ -75,6 +77,7 @@ impl Session {
         let stop = CancellationToken::new();
         let me = Holder { lease: "local".to_owned(), identity: "local".to_owned() };
         let engine = Supervisor::new(Arc::new(self.sandbox.clone()), self.clock.clone(), self.policy.clone(), me, 8);
+        self.warn_of_what_is_not_read();
         let mut progress = Progress::new(&self.job, self.work.folder().join("pods"));
         let voice = progress.voice();
         let mut watch = |view: &View, _: &Plan| {
@@ -105,6 +108,14 @@ impl Session {
         let Some(record) = self.record() else { return Err(LocalError::NoRecord(self.work.folder().to_owned())) };
         progress.end(&record);
         self.finish(args, &record)
+    }
+
+    /// A misspelt key is no fault, since the old engine took any; but whoever wrote it wants to know.
+    fn warn_of_what_is_not_read(&self) {
+        let Ok(document) = Document::parse(&self.text) else { return };
+        if !document.ignored.is_empty() {
+            let _ = writeln!(io::stderr(), "warning: not read: {}", clip(&document.ignored.join(", "), 1000));
+        }
     }
 
     fn finish(self, args: &LocalArgs, record: &Record) -> Result<Exit, LocalError> {

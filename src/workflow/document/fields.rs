@@ -170,6 +170,13 @@ impl Object {
             log.ignore(member_path(&self.path, key));
         }
     }
+
+    /// The same where nobody may say more than `known`.
+    pub(super) fn end_strictly(self, known: &str, log: &mut Log) {
+        for key in self.members.keys() {
+            log.fault(member_path(&self.path, key), format!("is not known here; {known} are"));
+        }
+    }
 }
 
 /// A value that must be a text.

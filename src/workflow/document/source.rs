@@ -55,7 +55,8 @@ fn file(path: String, value: Value, log: &mut Log) -> Option<FileRef> {
     if let Some(Err(error)) = &sha256 {
         log.fault(object.path_of("sha256"), error.to_string());
     }
-    object.end(log);
+    // This form is ours, so no old document needs leniency, and a digest that was misspelt would never be checked.
+    object.end_strictly("url and sha256", log);
     Some(FileRef { url: url?, sha256: sha256.and_then(Result::ok) })
 }
 

@@ -205,6 +205,13 @@ fn the_first_spelling_of_user_data_that_is_there_counts() {
 }
 
 #[test]
+fn a_digest_that_is_misspelt_is_not_left_unchecked() {
+    let url = json!({"url": "https://h/a", "sha-256": "0"});
+    let faults = faults(&with(from_person(), "/stages/0/input/0/url", url));
+    assert_eq!(faults, ["stages[0].input[0].url.sha-256: is not known here; url and sha256 are"]);
+}
+
+#[test]
 fn expected_digests_of_files_are_read() {
     let digest = Sha256::of("x");
     let url = json!([{"url": "https://h/a", "sha256": digest.to_string()}, "https://h/b"]);
