@@ -22,6 +22,7 @@
 //! - [`pod`]: what this same program does inside pods: fetch, run, publish. It never talks to a cluster.
 //! - [`storage`]: where results go.
 //! - [`clock`], [`exit`]: the time, and how the program ends.
+//! - [`ethereum`]: the operator's key, whose address others know, and signatures with it.
 //! - [`plan`]: the decision core: `plan(view, policy, now)`. No I/O, no clock, no randomness.
 //! - [`workflow`]: the nouns, and how a stranger's document becomes one.
 //!
@@ -56,6 +57,7 @@ pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod ethereum;
 pub mod exit;
 pub mod http;
 pub mod plan;

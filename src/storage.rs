@@ -17,11 +17,13 @@ mod error;
 pub(crate) mod faulty;
 pub mod keys;
 pub mod manifest;
+mod result_store;
 mod target;
 
 pub use error::StorageError;
 pub use keys::{Folder, Keys};
-pub use target::Target;
+pub use result_store::{Removed, ResultStore, Stored};
+pub use target::{Ipfs, IpfsCluster, S3, Target, Targets};
 
 use bytes::Bytes;
 use error::{Action, classify};

@@ -110,6 +110,8 @@ async fn publish(task: PublishTask, storage: &Storage) -> Result<Published, Faul
         store: storage.name().to_owned(),
         manifest: Keys(&manifest.facts.job).manifest().to_string(),
         manifest_sha256: Sha256::of(&bytes),
+        root: None,
+        adminlogs: None,
         files: manifest.files.len() as u64,
         bytes: manifest.files.iter().map(|file| file.size).sum(),
         refused: manifest.refused.len() as u64,

@@ -19,6 +19,93 @@ pub enum Target {
         /// The folder.
         path: PathBuf,
     },
+    /// A bucket of Amazon's S3 or of any server that speaks its protocol.
+    S3(S3),
+    /// An IPFS node (Kubo).
+    Ipfs(Ipfs),
+    /// An IPFS cluster (ipfs-cluster), which keeps each result on several nodes.
+    IpfsCluster(IpfsCluster),
+}
+
+/// Where results, and the admin's logs of them, go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Targets {
+    /// Outputs and the algorithm's logs: what the consumer gets.
+    pub outputs: Target,
+    /// The stages' logs, which are the admin's. None: with the outputs, where the consumer sees them, as in the old engine.
+    pub adminlogs: Option<Target>,
+}
+
+/// See [`Target::S3`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct S3 {
+    /// The bucket; it must exist.
+    pub bucket: String,
+    /// What all keys begin with, without a slash at either end. Empty: nothing, as in the old engine.
+    #[serde(default)]
+    pub prefix: String,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// The server's URL, if it is not Amazon's.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// Whether the bucket stands in the URL's path rather than in its host name.
+    #[serde(default)]
+    pub path_style: bool,
+    /// Whether the endpoint may be plain `http:`.
+    #[serde(default)]
+    pub allow_http: bool,
+    /// Certificates (PEM) that are trusted beside the system's.
+    #[serde(default)]
+    pub ca: Option<String>,
+    /// The role to take on with a web identity token, instead of keys.
+    #[serde(default)]
+    pub role_arn: Option<String>,
+}
+
+/// See [`Target::Ipfs`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ipfs {
+    /// The URL of the node's RPC interface, e.g. `http://kubo:5001`.
+    pub api: String,
+    /// The folder of the node's MFS in which every result is linked, e.g. `/operator-engine`.
+    pub folder: String,
+    /// What the URL of a stored file begins with: a gateway's address, or `ipfs://`. Ends in a slash.
+    pub url_prefix: String,
+    /// Whether such URLs have the old engine's two slashes after the content id.
+    #[serde(default)]
+    pub double_slash: bool,
+    /// Certificates (PEM) that are trusted beside the system's.
+    #[serde(default)]
+    pub ca: Option<String>,
+}
+
+/// See [`Target::IpfsCluster`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IpfsCluster {
+    /// The URL of the cluster's REST interface, e.g. `http://ipfs-cluster:9094`.
+    pub api: String,
+    /// The URL of the RPC interface of an IPFS node that reads what the cluster holds.
+    pub node: String,
+    /// What the pins of results are named after, before a slash and the job's id. The admin's logs need another.
+    pub group: String,
+    /// The fewest and the most nodes that keep a result; none: the cluster's own setting.
+    #[serde(default)]
+    pub replication: Option<(u32, u32)>,
+    /// How long to wait until a node says that it keeps it, in seconds.
+    pub pin_timeout_secs: u64,
+    /// As [`Ipfs::url_prefix`].
+    pub url_prefix: String,
+    /// As [`Ipfs::double_slash`].
+    #[serde(default)]
+    pub double_slash: bool,
+    /// Certificates (PEM) that are trusted beside the system's.
+    #[serde(default)]
+    pub ca: Option<String>,
 }
 
 /// S3 wants parts of at least 5 MiB; what suits it suits a disk.
@@ -27,6 +114,9 @@ const PART_LEN: u64 = 8 * 1024 * 1024;
 pub(super) fn open(target: &Target) -> Result<Storage, StorageError> {
     match target {
         Target::Directory { path } => directory(path),
+        Target::S3(_) | Target::Ipfs(_) | Target::IpfsCluster(_) => {
+            Err(StorageError::misconfigured("not built yet".to_owned(), "storage"))
+        }
     }
 }
 

@@ -188,6 +188,12 @@ pub struct Results {
     pub manifest: String,
     /// The digest of `manifest.json`.
     pub manifest_sha256: Sha256,
+    /// The content id of all of it, in a store that has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+    /// Where the admin's logs are, if they are kept apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adminlogs: Option<Place>,
     /// Files stored.
     pub files: u64,
     /// Their bytes.
@@ -198,6 +204,23 @@ pub struct Results {
     /// When they were deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
+}
+
+/// One of the places where something of a workflow is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Place {
+    /// See [`Results::store`].
+    pub store: String,
+    /// See [`Results::prefix`].
+    pub prefix: String,
+    /// See [`Results::manifest`].
+    pub manifest: String,
+    /// See [`Results::manifest_sha256`].
+    pub manifest_sha256: Sha256,
+    /// See [`Results::root`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
 }
 
 impl Record {

@@ -4,7 +4,7 @@
 //! determine-reason-pod-failure). The algorithm's is untrusted: its author can write the same file, so its report tells
 //! about resources and how the end came, and never opens a gate.
 
-use super::{Code, digest::Sha256};
+use super::{Code, digest::Sha256, record::Place};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The most bytes a report may have, in both directions.
@@ -83,6 +83,12 @@ pub struct Published {
     pub manifest: String,
     /// The digest of that file.
     pub manifest_sha256: Sha256,
+    /// The content id of all of it, in a store that has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+    /// Where the admin's logs are, if they are kept apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adminlogs: Option<Place>,
     /// Files stored, manifests not counted.
     pub files: u64,
     /// Their bytes.

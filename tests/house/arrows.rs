@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["cluster"],
     &["pod"],
     &["storage", "notify", "clock", "exit"],
+    &["ethereum"],
     &["plan"],
     &["workflow"],
 ];

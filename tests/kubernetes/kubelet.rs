@@ -291,7 +291,16 @@ fn success(workflow: &str, stage: Stage) -> End {
             let manifest = format!("{workflow}/manifest.json");
             let manifest_sha256 = Sha256::of(&manifest);
             let store = "file:///results".to_owned();
-            let published = Published { store, manifest, manifest_sha256, files: 2, bytes: 20, refused: 0 };
+            let published = Published {
+                store,
+                manifest,
+                manifest_sha256,
+                root: None,
+                adminlogs: None,
+                files: 2,
+                bytes: 20,
+                refused: 0,
+            };
             render(&PublishReport { published: Some(published), fault: None })
         }
     };

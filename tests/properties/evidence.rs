@@ -117,6 +117,8 @@ fn results() -> BoxedStrategy<Results> {
             manifest,
             manifest_sha256: Sha256::of("manifest"),
             files,
+            root: None,
+            adminlogs: None,
             bytes: files,
             expires_at,
             deleted_at: None,
@@ -224,6 +226,8 @@ fn publish_report() -> impl Strategy<Value = PublishReport> {
         manifest,
         manifest_sha256: Sha256::of("manifest"),
         files: 1,
+        root: None,
+        adminlogs: None,
         bytes: 1,
         refused: 0,
     });

@@ -106,7 +106,16 @@ impl Scripted {
         let (manifest, sha256) = (format!("{}/manifest.json", facts.job), Sha256::of(&text));
         self.stored.lock().unwrap().insert(manifest.clone(), text);
         self.sandbox.get().unwrap().note(Event::Stored { manifest: manifest.clone(), sha256 });
-        Published { store: "memory:".to_owned(), manifest, manifest_sha256: sha256, files: 2, bytes: 20, refused: 0 }
+        Published {
+            store: "memory:".to_owned(),
+            manifest,
+            manifest_sha256: sha256,
+            root: None,
+            adminlogs: None,
+            files: 2,
+            bytes: 20,
+            refused: 0,
+        }
     }
 }
 

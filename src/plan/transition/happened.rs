@@ -120,6 +120,8 @@ pub(super) fn published(ended: &Ended<'_>, stop: bool, next: &mut Record, policy
                         .unwrap_or_default(),
                     manifest: published.manifest,
                     manifest_sha256: published.manifest_sha256,
+                    root: published.root,
+                    adminlogs: published.adminlogs,
                     files: published.files,
                     bytes: published.bytes,
                     expires_at: crate::plan::pod::expires_at(next, policy),

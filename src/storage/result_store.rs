@@ -1,0 +1,68 @@
+//! What reading and deleting results needs of a store, whatever its kind.
+
+use super::StorageError;
+use crate::workflow::JobId;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use std::{fmt, time::Duration};
+
+/// The results of one workflow in one store.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stored {
+    /// The workflow.
+    pub job: JobId,
+    /// The content id of all of it, in a store that has such. A store that has them finds results without it too, as long as
+    /// its index is whole; with it, always.
+    pub root: Option<String>,
+}
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Objects; 0: there was nothing any more.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A place for results, as those see it who read and delete them.
+///
+/// A store that cannot be reached, a bucket that does not exist or a denied request is always an error and never looks like
+/// "there is nothing".
+#[async_trait]
+pub trait ResultStore: fmt::Debug + Send + Sync {
+    /// The store's name for people and records, without credentials. Two stores with one name are one store.
+    fn name(&self) -> &str;
+
+    /// Every workflow of which anything is stored, also if its manifest is missing, ordered. What is not named like a job
+    /// is not ours and is left out.
+    async fn jobs(&self) -> Result<Vec<Stored>, StorageError>;
+
+    /// The bytes of `manifest.json`, at most [`super::manifest::MAX_LEN`]; none if there is none.
+    async fn manifest(&self, stored: &Stored) -> Result<Option<Bytes>, StorageError>;
+
+    /// The bytes of a file; `key` is [`super::manifest::File::key`].
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Missing`] if there is none. An item may be an error too; a stream that ends early says so by one.
+    async fn read(
+        &self,
+        stored: &Stored,
+        key: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, StorageError>>, StorageError>;
+
+    /// A URL that anyone may read the file by for that long; none if the store has no such.
+    async fn link(&self, stored: &Stored, key: &str, valid_for: Duration) -> Result<Option<String>, StorageError>;
+
+    /// When anything of it was last written, by the store's own clock; none if the store does not know, or holds nothing.
+    async fn last_written(&self, stored: &Stored) -> Result<Option<Timestamp>, StorageError>;
+
+    /// Removes all of it and nothing else, uploads left open included, the manifest last; doing it again does no harm.
+    async fn remove(&self, stored: &Stored) -> Result<Removed, StorageError>;
+
+    /// What time it is by the store's own clock; none if it does not say.
+    async fn now(&self) -> Result<Option<Timestamp>, StorageError>;
+}
