@@ -20,6 +20,7 @@ pub mod keys;
 pub mod manifest;
 mod refusals;
 mod result_store;
+mod results;
 mod s3;
 mod target;
 
@@ -27,6 +28,7 @@ pub use credentials::{Credentials, IpfsCredentials, S3Credentials, Secret};
 pub use error::StorageError;
 pub use keys::{Folder, Keys};
 pub use result_store::{Removed, ResultStore, Stored};
+pub use results::open_results;
 pub use target::{Ipfs, IpfsCluster, S3, Target, Targets};
 
 use bytes::Bytes;
@@ -168,6 +170,7 @@ impl Storage {
     ///
     /// Any. A store that does not exist is told from an empty one.
     pub async fn list(&self, prefix: &Path) -> Result<Vec<ObjectMeta>, StorageError> {
+        self.check_folder()?;
         let listed: Result<Vec<_>, _> = self.store.list(Some(prefix)).try_collect().await;
         let mut listed = listed.map_err(|error| self.error(Action::List, prefix, &error))?;
         listed.sort_by(|a, b| a.location.as_ref().as_bytes().cmp(b.location.as_ref().as_bytes()));

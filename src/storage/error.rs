@@ -91,6 +91,8 @@ pub(super) enum Action {
     List,
     Delete,
     Abort,
+    Sign,
+    Clock,
 }
 
 impl Action {
@@ -101,6 +103,8 @@ impl Action {
             Self::List => "list",
             Self::Delete => "delete",
             Self::Abort => "end unfinished uploads below",
+            Self::Sign => "sign a link to",
+            Self::Clock => "tell the time",
         }
     }
 }

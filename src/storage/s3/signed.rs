@@ -9,12 +9,16 @@ use object_store::{
     Error, Result,
     aws::AwsAuthorizer,
     client::{HttpRequestBody, HttpResponse},
+    path::Path,
+    signer::{SignedUrlOptions, Signer as _},
 };
 use reqwest::{StatusCode, Url};
 use std::time::Duration;
 
 /// The most bytes of an answer that are read: a thousand keys of 1,024 bytes, every one of them escaped, need less.
 const MAX_LEN: usize = 8 * 1024 * 1024;
+/// The longest that a signature in a URL is valid ("Authenticating Requests: Using Query Parameters").
+const MAX_VALIDITY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The waits before a request is sent again.
 const WAITS: [Duration; 4] =
     [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
@@ -28,6 +32,10 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    fn says(&self, code: &str) -> bool {
+        String::from_utf8_lossy(&self.body).contains(&format!("<Code>{code}</Code>"))
+    }
+
     /// An error of the kind that object_store makes of such an answer.
     pub(super) fn into_error(self) -> Error {
         let body = String::from_utf8_lossy(&self.body);
@@ -37,6 +45,27 @@ impl Answer {
 }
 
 impl Bucket {
+    /// A URL that anyone may read an object by, as a download: what strangers' programs wrote is not shown as a page.
+    pub(in crate::storage) async fn link(&self, key: &Path, valid_for: Duration) -> Result<String> {
+        if valid_for > MAX_VALIDITY {
+            return Err(Error::NotSupported { source: "a signed link is valid for 7 days at most".into() });
+        }
+        let query = [("response-content-disposition", "attachment")];
+        let options = SignedUrlOptions::new().with_query(query);
+        let url = self.store.signed_url_opts(Method::GET, &self.whole_key(key), valid_for, &options).await?;
+        Ok(url.into())
+    }
+
+    /// What time it is by the store's clock; asking proves that the bucket is there.
+    pub(in crate::storage) async fn now(&self) -> Result<Option<Timestamp>> {
+        let answer = self.ask(&[("list-type", "2"), ("max-keys", "1"), ("prefix", self.prefix.as_ref())]).await?;
+        // Also if our clock is so wrong that it takes no request of ours: then most of all.
+        if answer.status.is_success() || answer.says("RequestTimeTooSkewed") {
+            return Ok(answer.date);
+        }
+        Err(answer.into_error())
+    }
+
     /// Asks for the bucket itself, with `query`. Sent again for a while if the store is busy or cannot be reached.
     pub(super) async fn ask(&self, query: &[(&str, &str)]) -> Result<Answer> {
         let mut url = Url::parse(&format!("{}/", self.url)).map_err(generic)?;
