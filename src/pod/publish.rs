@@ -19,6 +19,7 @@
 mod fault;
 mod listing;
 mod progress;
+mod reader;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -39,16 +40,19 @@ use crate::{
 };
 use bytes::Bytes;
 use fault::Fault;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{TryStreamExt as _, stream};
 use object_store::{ObjectMeta, path::Path};
 use progress::Progress;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
     sync::Arc,
+    time::Duration,
 };
+use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tree::Tree;
+use upload::Sender;
 use walk::{Found, Limits, Walk};
 
 /// What to publish.
@@ -67,9 +71,11 @@ pub struct PublishTask {
     pub stop: CancellationToken,
 }
 
-/// How many files are on their way at once. Each holds at most two parts in memory ([`Storage::part_len`]), so this bounds
-/// what publishing needs: 4 × 2 × 8 MiB = 64 MiB, as long as no file is larger than 70 GiB.
-const CONCURRENCY: usize = 4;
+/// How many files are on their way at once. For small ones it is the time of an answer that counts: with 20 ms of it, 32
+/// make 1,600 files a second. What they hold in memory is bounded apart, by bytes ([`upload::Sender`]).
+const CONCURRENCY: usize = 32;
+/// How long to tidy up after a failure, when mostly the store is away.
+const TIDY_FOR: Duration = Duration::from_secs(15);
 
 /// Publishes, and says how it went. See the module for what holds when it is interrupted.
 pub async fn run(task: PublishTask, storage: &Storage) -> PublishReport {
@@ -104,7 +110,8 @@ async fn publish(task: PublishTask, storage: &Storage) -> Result<Published, Faul
         tokio::task::spawn_blocking(look).await.map_err(|_| Fault::Interrupted)??
     };
     progress.begin(&walk, storage.name());
-    let publishing = Publishing { tree, facts, walk, storage, stop, progress: &progress };
+    let sender = Sender::new(tree, storage.clone(), progress.clone());
+    let publishing = Publishing { sender, facts, walk, storage, stop, progress: &progress };
     let (manifest, bytes) = publishing.complete().await?;
     let published = Published {
         store: storage.name().to_owned(),
@@ -140,7 +147,7 @@ fn look(
 
 /// A result on its way into the store.
 struct Publishing<'a> {
-    tree: Tree,
+    sender: Sender,
     facts: Facts,
     walk: Walk,
     storage: &'a Storage,
@@ -159,10 +166,9 @@ impl Publishing<'_> {
             return Ok(done);
         }
         self.make_room(&stored).await?;
-        let digests = self.for_each_file(|found, stop| async move {
-            upload::store(&self.tree, found, self.storage, &stop, self.progress).await
-        });
-        let manifest = self.manifest(digests.await?);
+        let digests = self.for_each_file(Sender::store).await;
+        self.tidy(digests.is_ok()).await?;
+        let manifest = self.manifest(digests?);
         let bytes = manifest.render();
         for (key, bytes) in [(keys.results(), manifest.results(self.storage)), (keys.manifest(), bytes.clone())] {
             self.storage.put(&key, Bytes::from(bytes), manifest::CONTENT_TYPE).await?;
@@ -184,8 +190,7 @@ impl Publishing<'_> {
         if !comparable {
             return Ok(None);
         }
-        let digests = self.for_each_file(|found, stop| async move { upload::digest(&self.tree, found, &stop).await });
-        let manifest = self.manifest(digests.await?);
+        let manifest = self.manifest(self.for_each_file(Sender::digest).await?);
         let bytes = manifest.render();
         let results = self.read(&keys.results(), manifest::MAX_LEN).await?;
         let same = old == bytes && results.is_some_and(|results| results == manifest.results(self.storage));
@@ -216,41 +221,63 @@ impl Publishing<'_> {
             .await
     }
 
+    /// Ends uploads that nobody knows of: one whose beginning the store acknowledged in vain is not aborted by the one who
+    /// began it. After a failure this is tried for a while only.
+    async fn tidy(&self, went_well: bool) -> Result<(), Fault> {
+        if !self.walk.files.iter().any(|found| self.sender.in_parts(found)) {
+            return Ok(());
+        }
+        let prefix = Keys(&self.facts.job).prefix();
+        let dropping = self.storage.drop_unfinished(&prefix);
+        if went_well {
+            return Ok(dropping.await?);
+        }
+        // The failure itself says more.
+        let _ = timeout(TIDY_FOR, dropping).await;
+        Ok(())
+    }
+
     /// Does `act` for every file, [`CONCURRENCY`] at a time, and returns what came of each in the files' order. The first
     /// failure stops the others; all have ended when this returns.
-    async fn for_each_file<'s, F, Acting>(&'s self, act: F) -> Result<Vec<Sha256>, Fault>
+    async fn for_each_file<Acting>(
+        &self,
+        act: impl Fn(Sender, Found, CancellationToken) -> Acting,
+    ) -> Result<Vec<Sha256>, Fault>
     where
-        F: Fn(&'s Found, CancellationToken) -> Acting,
-        Acting: Future<Output = Result<Sha256, Fault>> + 's,
+        Acting: Future<Output = Result<Sha256, Fault>> + Send + 'static,
     {
         let stop = self.stop.child_token();
-        let mut acts = stream::iter(&self.walk.files)
-            .map(|found| act(found, stop.clone()))
-            .map(|acting| {
-                let stop = stop.clone();
-                async move {
-                    let done = if stop.is_cancelled() { Err(Fault::Interrupted) } else { acting.await };
-                    done.inspect_err(|_| stop.cancel())
-                }
-            })
-            // In order: the files before the slowest wait as digests only.
-            .buffered(CONCURRENCY);
-        let mut digests = Vec::with_capacity(self.walk.files.len());
+        let mut files = self.walk.files.iter().enumerate();
+        let mut acts = JoinSet::new();
+        let mut digests = BTreeMap::new();
         let mut failure: Option<Fault> = None;
         let mut pulse = progress::pulse();
         loop {
+            while acts.len() < CONCURRENCY && !stop.is_cancelled() {
+                let Some((number, found)) = files.next() else { break };
+                let acting = act(self.sender.clone(), found.clone(), stop.clone());
+                acts.spawn(async move { acting.await.map(|digest| (number, digest)) });
+            }
             tokio::select! {
-                done = acts.next() => match done {
+                done = acts.join_next() => match done.map(|done| done.unwrap_or(Err(Fault::Interrupted))) {
                     None => break,
-                    Some(Ok(digest)) => digests.push(digest),
-                    // What failed by itself says more than what was interrupted by that.
-                    Some(Err(fault)) if failure.as_ref().is_none_or(Fault::is_interruption) => failure = Some(fault),
-                    Some(Err(_)) => {}
+                    Some(Ok((number, digest))) => drop(digests.insert(number, digest)),
+                    Some(Err(fault)) => {
+                        stop.cancel();
+                        // What failed by itself says more than what was interrupted by that.
+                        if failure.as_ref().is_none_or(Fault::is_interruption) {
+                            failure = Some(fault);
+                        }
+                    }
                 },
                 _ = pulse.tick() => self.progress.so_far(),
             }
         }
-        failure.map_or(Ok(digests), Err)
+        match failure {
+            Some(fault) => Err(fault),
+            None if digests.len() < self.walk.files.len() => Err(Fault::Interrupted),
+            None => Ok(digests.into_values().collect()),
+        }
     }
 
     /// A manifest that readers would refuse must not be written. All digests are of one length, so it is known before.
