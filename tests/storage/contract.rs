@@ -174,7 +174,7 @@ impl Subject for Storage {
 
     async fn publish(&self, job: &str, outputs: &[(&str, &[u8])]) -> Stored {
         let (dir, facts) = prepared(job, outputs);
-        let report = publish::run(task(dir.path(), facts), self).await;
+        let report = publish::run(task(dir.path(), facts), &self.clone().into()).await;
         assert_eq!(report.fault, None);
         Stored { job: job.parse().unwrap(), root: None }
     }

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 /// What all files together may hold in memory. Two buffers of 8 MiB on each core would do for a link of 10 Gbit/s; four in
 /// all leave room below 64 MiB for everything else.
 const MEMORY: u32 = 32 * 1024 * 1024;
-/// What is read at once where nothing is sent.
-const CHUNK: u64 = 1024 * 1024;
+/// What is read at once where the store does not ask for parts of a size.
+pub(super) const CHUNK: u64 = 1024 * 1024;
 /// S3 takes at most 10,000 parts. So parts of 8 MiB have to grow from 78 GiB on, and [`MEMORY`] is enough for files of
 /// 312 GiB; of a larger one a single part is above it.
 const MAX_PARTS: u64 = 10_000;
@@ -53,19 +53,10 @@ impl Sender {
         Ok(digest)
     }
 
-    /// The digest of a file, with nothing stored.
+    /// As [`digest`], in turn with others.
     pub(super) async fn digest(self, found: Found, stop: CancellationToken) -> Result<Sha256, Fault> {
         let _held = self.hold(CHUNK).await?;
-        blocking(move || {
-            let mut reader = Reader::open(&self.tree, &found)?;
-            while reader.next(CHUNK)?.is_some() {
-                if stop.is_cancelled() {
-                    return Err(Fault::Interrupted);
-                }
-            }
-            reader.finish()
-        })
-        .await
+        digest(self.tree, found, stop).await
     }
 
     async fn store_in_one_piece(&self, found: &Found) -> Result<Sha256, Fault> {
@@ -154,6 +145,20 @@ impl Sender {
     }
 }
 
+/// The digest of a file, with nothing stored.
+pub(super) async fn digest(tree: Tree, found: Found, stop: CancellationToken) -> Result<Sha256, Fault> {
+    blocking(move || {
+        let mut reader = Reader::open(&tree, &found)?;
+        while reader.next(CHUNK)?.is_some() {
+            if stop.is_cancelled() {
+                return Err(Fault::Interrupted);
+            }
+        }
+        reader.finish()
+    })
+    .await
+}
+
 async fn unless<T>(stop: &CancellationToken, act: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
     tokio::select! {
         done = act => done,
@@ -161,6 +166,9 @@ async fn unless<T>(stop: &CancellationToken, act: impl Future<Output = Result<T,
     }
 }
 
-async fn blocking<T: Send + 'static>(act: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
+/// Does what blocks beside the event loop.
+pub(super) async fn blocking<T: Send + 'static>(
+    act: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
     tokio::task::spawn_blocking(act).await.map_err(|_| Fault::Interrupted)?
 }
