@@ -4,6 +4,8 @@
 //! them to itself.
 
 mod contract;
+mod ipfs;
+mod mfs_suite;
 mod object_store_suite;
 mod objects;
 #[path = "../servers/server.rs"]
