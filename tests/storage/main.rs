@@ -4,8 +4,10 @@
 //! them to itself.
 
 mod contract;
+mod faults;
 mod object_store_suite;
 mod objects;
+mod proxy;
 #[path = "../servers/server.rs"]
 mod server;
 mod stores;
