@@ -12,14 +12,17 @@
 //! of a list or on the clock of a store: those differ from one S3 server to the next. Credentials end in the store's
 //! client; no name, URL or error of this module has any.
 
+mod credentials;
 mod error;
 #[cfg(test)]
 pub(crate) mod faulty;
 pub mod keys;
 pub mod manifest;
 mod result_store;
+pub mod secret_keys;
 mod target;
 
+pub use credentials::{Credentials, IpfsCredentials, S3Credentials, Secret};
 pub use error::StorageError;
 pub use keys::{Folder, Keys};
 pub use result_store::{Removed, ResultStore, Stored};

@@ -10,11 +10,10 @@ use crate::{
         kube::{ConnectError, Kube, connect, events},
         manifest::Settings,
     },
-    config::{Config, LogFormat, StorageTarget},
+    config::{Config, LogFormat},
     exit::Exit,
     http::{Pages, serve},
     plan::{Plan, View},
-    storage::Target,
     supervisor::{Ended, Supervisor},
     telemetry::{self, Form},
     workflow::{digest::Sha256, record::Holder},
@@ -175,14 +174,10 @@ fn identity(config: &Config, clock: &dyn Clock) -> Holder {
 
 fn settings(config: &Config) -> Result<Settings, RunError> {
     let Config { limits, images, pods, storage, .. } = config;
-    let StorageTarget::Directory(path) = &storage.target else { return Err(RunError::NoStorage) };
+    let Some(targets) = storage.targets.clone() else { return Err(RunError::NoStorage) };
     let own = |image: &Option<String>| image.clone().unwrap_or_else(|| images.engine.clone());
     Ok(Settings {
-        commands: command::Settings {
-            fetch: config.fetch.policy(),
-            target: Target::Directory { path: path.clone() },
-            max_log: limits.max_log,
-        },
+        commands: command::Settings { fetch: config.fetch.policy(), targets, max_log: limits.max_log },
         configure_image: own(&images.configure),
         publish_image: own(&images.publish),
         pull_policy: images.pull_policy.as_str().to_owned(),

@@ -254,7 +254,7 @@ fn mounts(spec: &PodSpec, settings: &Settings) -> Vec<VolumeMount> {
         Stage::Publish => vec![whole(true), part("adminlogs", false)],
     };
     if let (Stage::Publish, Some(_), Target::Directory { path }) =
-        (spec.stage, &settings.results_claim, &settings.commands.target)
+        (spec.stage, &settings.results_claim, &settings.commands.targets.outputs)
     {
         mounts.push(other(RESULTS_VOLUME, &path.to_string_lossy(), false));
     }
