@@ -1,6 +1,8 @@
 //! `run`: the engine in a cluster, until it is told to stop.
 
 mod milestones;
+#[cfg(test)]
+mod tests;
 
 use super::{chain, config_args::ConfigArgs};
 use crate::{
@@ -194,5 +196,7 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
         gpu_resource: limits.gpu_resource.clone(),
         allow_root: pods.allow_root,
         results_claim: storage.claim.clone(),
+        adminlogs_claim: storage.adminlogs_claim.clone(),
+        storage_secret: storage.secret.clone(),
     })
 }

@@ -68,6 +68,7 @@ pub fn arguments(spec: &PodSpec, settings: &Settings, places: &Places) -> Option
         Task::Publish { facts } => {
             line.word("publish").path("--data", data).path("--termination-log", &places.termination_log);
             line.option("--facts", &json(facts)).option("--target", &json(&settings.targets.outputs));
+            line.maybe("--adminlogs", settings.targets.adminlogs.as_ref().map(json));
             line.maybe("--parent", parent);
         }
     }

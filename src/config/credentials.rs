@@ -3,7 +3,7 @@
 
 use super::{ConfigErrors, fault::Fault};
 use crate::storage::{
-    Credentials, IpfsCredentials, S3Credentials, Secret, Targets,
+    Credentials, IpfsCredentials, S3Credentials, Secret, Target, Targets,
     secret_keys::{self, Names, WEB_IDENTITY_TOKEN_FILE},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -24,14 +24,13 @@ pub struct StoreCredentials {
 /// Everything that is wrong with them; no message says a value. What is missing is for the store to miss.
 pub fn credentials(environment: &[(String, String)], targets: &Targets) -> Result<StoreCredentials, ConfigErrors> {
     let mut reader = Reader { environment, faults: Vec::new() };
-    let outputs = reader.of(&secret_keys::OUTPUTS);
-    let own = reader.of(&secret_keys::ADMINLOGS);
-    let shared = targets.adminlogs.as_ref().is_none_or(|own| secret_keys::same_server(&targets.outputs, own));
-    let adminlogs = Credentials {
-        s3: own.s3.or_else(|| outputs.s3.clone().filter(|_| shared)),
-        web_identity_token_file: own.web_identity_token_file,
-        ipfs: if own.ipfs == IpfsCredentials::default() && shared { outputs.ipfs.clone() } else { own.ipfs },
-    };
+    let outputs = reader.of(&targets.outputs, &secret_keys::OUTPUTS);
+    let adminlogs = targets.adminlogs.as_ref().map_or_else(Credentials::default, |target| {
+        let own = reader.of(target, &secret_keys::ADMINLOGS);
+        let shared = secret_keys::same_server(&targets.outputs, target);
+        let has_own = own.s3.is_some() || own.ipfs != IpfsCredentials::default();
+        if shared && !has_own { outputs.clone() } else { own }
+    });
     if reader.faults.is_empty() {
         Ok(StoreCredentials { outputs, adminlogs })
     } else {
@@ -45,14 +44,22 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn of(&mut self, names: &Names) -> Credentials {
-        Credentials {
-            s3: self.s3(names),
-            web_identity_token_file: self.value(WEB_IDENTITY_TOKEN_FILE).map(Into::into),
-            ipfs: IpfsCredentials {
-                api_key: self.header(names.ipfs_api_key),
-                client: self.header(names.ipfs_client),
-                authorization: self.authorization(names.ipfs_authorization),
+    /// Those that a store of this kind takes; others are not looked at.
+    fn of(&mut self, target: &Target, names: &Names) -> Credentials {
+        match target {
+            Target::Directory { .. } => Credentials::default(),
+            Target::S3(_) => Credentials {
+                s3: self.s3(names),
+                web_identity_token_file: self.value(WEB_IDENTITY_TOKEN_FILE).map(Into::into),
+                ..Credentials::default()
+            },
+            Target::Ipfs(_) | Target::IpfsCluster(_) => Credentials {
+                ipfs: IpfsCredentials {
+                    api_key: self.header(names.ipfs_api_key),
+                    client: self.header(names.ipfs_client),
+                    authorization: self.authorization(names.ipfs_authorization),
+                },
+                ..Credentials::default()
             },
         }
     }
@@ -113,39 +120,48 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::Target;
 
-    fn read(adminlogs: Option<&str>, variables: &[(&str, &str)]) -> Result<StoreCredentials, ConfigErrors> {
-        let s3 = |text: &str| -> Target { serde_json::from_str(text).unwrap() };
-        let targets =
-            Targets { outputs: s3(r#"{"kind":"s3","bucket":"out","region":"x"}"#), adminlogs: adminlogs.map(s3) };
+    const S3: &str = r#"{"kind":"s3","bucket":"out","region":"x"}"#;
+    const SAME: &str = r#"{"kind":"s3","bucket":"logs","region":"x"}"#;
+    const OTHER: &str = r#"{"kind":"s3","bucket":"logs","region":"x","endpoint":"https://other.example"}"#;
+    const IPFS: &str = r#"{"kind":"ipfs","api":"http://k","folder":"/x","urlPrefix":"ipfs://"}"#;
+
+    fn read(
+        outputs: &str,
+        adminlogs: Option<&str>,
+        variables: &[(&str, &str)],
+    ) -> Result<StoreCredentials, ConfigErrors> {
+        let target = |text: &str| -> Target { serde_json::from_str(text).unwrap() };
+        let targets = Targets { outputs: target(outputs), adminlogs: adminlogs.map(target) };
         let environment: Vec<_> =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         credentials(&environment, &targets)
     }
 
-    const SAME: &str = r#"{"kind":"s3","bucket":"logs","region":"x"}"#;
-    const OTHER: &str = r#"{"kind":"s3","bucket":"logs","region":"x","endpoint":"https://other.example"}"#;
-
     #[test]
     fn credentials_go_to_the_server_that_they_are_for() {
         let pair = [("AWS_ACCESS_KEY_ID", "AK"), ("AWS_SECRET_ACCESS_KEY", "hush\n"), ("IPFS_API_KEY", "hush")];
-        let same = read(Some(SAME), &pair).unwrap();
+        let same = read(S3, Some(SAME), &pair).unwrap();
         assert_eq!(same.outputs.s3.as_ref().unwrap().secret_access_key.expose(), "hush");
         assert_eq!(same.outputs, same.adminlogs);
-        let other = read(Some(OTHER), &pair).unwrap();
-        assert_eq!((other.outputs, other.adminlogs), (same.outputs, Credentials::default()));
+        for elsewhere in [OTHER, IPFS] {
+            let other = read(S3, Some(elsewhere), &pair).unwrap();
+            assert_eq!(other.outputs, same.outputs);
+            assert_eq!(other.adminlogs, Credentials::default(), "{elsewhere}");
+        }
         let own = [("AWS_ACCESS_KEY_ID_ADMINLOGS", "BK"), ("AWS_SECRET_ACCESS_KEY_ADMINLOGS", "own")];
         for place in [SAME, OTHER] {
-            let both = read(Some(place), &[&pair[..], &own].concat()).unwrap();
+            let both = read(S3, Some(place), &[&pair[..], &own].concat()).unwrap();
             assert_eq!(both.adminlogs.s3.unwrap().access_key_id, "BK");
         }
+        let odd = [("AWS_SECRET_ACCESS_KEY", "of another program")];
+        assert_eq!(read(IPFS, None, &odd).unwrap(), StoreCredentials::default(), "not this store's, not looked at");
     }
 
     #[test]
     fn both_ways_of_authorization_become_headers() {
         let header = |value| {
-            let read = read(None, &[("IPFS_AUTHORIZATION", value)]).unwrap();
+            let read = read(IPFS, None, &[("IPFS_AUTHORIZATION", value)]).unwrap();
             read.outputs.ipfs.authorization.unwrap().expose().to_owned()
         };
         assert_eq!(header("bearer:abc:d"), "Bearer abc:d");
@@ -154,26 +170,32 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_by_name_and_never_by_value() {
-        for variables in [
-            [("AWS_ACCESS_KEY_ID", "s3cret"), ("AWS_SECRET_ACCESS_KEY", " ")],
-            [("AWS_SECRET_ACCESS_KEY", "s3cret"), ("x", "")],
-            [("IPFS_AUTHORIZATION", "s3cret"), ("x", "")],
-            [("IPFS_AUTHORIZATION_ADMINLOGS", "basic:s3cret"), ("x", "")],
-            [("IPFS_API_KEY", "s3cret\u{e9}"), ("x", "")],
-            [("IPFS_API_CLIENT", "s3cret\r\nX-More: 1"), ("x", "")],
+        for (outputs, name, value) in [
+            (S3, "AWS_ACCESS_KEY_ID", "s3cret"),
+            (S3, "AWS_SECRET_ACCESS_KEY", "s3cret"),
+            (IPFS, "IPFS_AUTHORIZATION", "s3cret"),
+            (IPFS, "IPFS_AUTHORIZATION", "basic:s3cret"),
+            (IPFS, "IPFS_AUTHORIZATION", "bearer:"),
+            (IPFS, "IPFS_API_KEY", "s3cret\u{e9}"),
+            (IPFS, "IPFS_API_CLIENT", "s3cret\r\nX-More: 1"),
         ] {
-            let errors = read(None, &variables).unwrap_err();
+            let errors = read(outputs, None, &[(name, value)]).unwrap_err();
             assert_eq!(errors.faults.len(), 1, "{errors}");
             let text = format!("{errors} {errors:?}");
-            assert!(text.contains(variables[0].0) && !text.contains("s3cret"), "{text}");
+            assert!(text.contains(name) && !text.contains("s3cret"), "{text}");
         }
     }
 
     #[test]
     fn nothing_shows_them() {
         let pair = [("AWS_ACCESS_KEY_ID", "AK"), ("AWS_SECRET_ACCESS_KEY", "s3cret"), ("AWS_SESSION_TOKEN", "s3cret")];
-        let more = [("IPFS_API_KEY", "s3cret"), ("IPFS_API_CLIENT", "s3cret"), ("IPFS_AUTHORIZATION", "bearer:s3cret")];
-        let read = read(Some(SAME), &[&pair[..], &more].concat()).unwrap();
+        let more = [
+            ("IPFS_API_KEY_ADMINLOGS", "s3cret"),
+            ("IPFS_API_CLIENT_ADMINLOGS", "s3cret"),
+            ("IPFS_AUTHORIZATION_ADMINLOGS", "bearer:s3cret"),
+        ];
+        let read = read(S3, Some(IPFS), &[&pair[..], &more].concat()).unwrap();
+        assert!(read.outputs.s3.is_some() && read.adminlogs.ipfs.authorization.is_some());
         assert!(!format!("{read:?} {read:#?}").contains("s3cret"));
     }
 }

@@ -99,6 +99,12 @@ impl Storage {
         let adminlogs = values.choice(ADMINLOGS.kind, &words);
         let path = directory(values, ADMINLOGS.directory);
         let adminlogs_claim = self::claim(values, "adminlogs.claim");
+        values.rule(
+            &["storage.claim", "adminlogs.claim"],
+            claim.is_none() || claim != adminlogs_claim,
+            "adminlogs.claim must not be storage.claim, because both would be mounted with the same files in them; for admin \
+             logs on the volume of outputs leave it empty",
+        );
         let of_its_own = if let Adminlogs::Own(kind) = adminlogs { kind } else { Kind::None };
         let own = ADMINLOGS.target(values, of_its_own, path);
 

@@ -91,6 +91,8 @@ fn settings() -> Settings {
         gpu_resource: "nvidia.com/gpu".to_owned(),
         allow_root: false,
         results_claim: None,
+        adminlogs_claim: None,
+        storage_secret: "operator-engine-storage".to_owned(),
     }
 }
 

@@ -176,6 +176,8 @@ fn what_could_go_to_the_wrong_place_does_not_start() {
     assert!(told(S3_BASE, &amazon).contains("adminlogs.s3.endpoint must be set where s3.endpoint is"));
     let inside = [("adminlogs.kind", "directory"), ("adminlogs.directory", "/srv/logs")];
     assert!(told(DIRECTORY_BASE, &inside).contains("among outputs"));
+    let claims = [("storage.claim", "results"), ("adminlogs.claim", "results")];
+    assert!(told(DIRECTORY_BASE, &claims).contains("adminlogs.claim must not be storage.claim"));
     for (base, key, value, words) in [
         (S3_BASE, "s3.endpoint", "https://ann:s3cret@minio", "credentials belong into a Secret"),
         (S3_BASE, "s3.endpoint", "https://minio/?s3cret", "credentials belong into a Secret"),
