@@ -12,21 +12,27 @@
 //! of a list or on the clock of a store: those differ from one S3 server to the next. Credentials end in the store's
 //! client; no name, URL or error of this module has any.
 
+mod content_urls;
 mod credentials;
 mod error;
 #[cfg(test)]
 pub(crate) mod faulty;
 pub mod keys;
 pub mod manifest;
+mod place;
 mod result_store;
 pub mod secret_keys;
 mod target;
+mod tree;
 
+pub use content_urls::ContentUrls;
 pub use credentials::{Credentials, IpfsCredentials, S3Credentials, Secret};
 pub use error::StorageError;
 pub use keys::{Folder, Keys};
+pub use place::Place;
 pub use result_store::{Removed, ResultStore, Stored};
 pub use target::{Ipfs, IpfsCluster, S3, Target, Targets};
+pub use tree::{Broken, TreeFile, TreeSource, TreeStore};
 
 use bytes::Bytes;
 use error::{Action, classify};
@@ -94,8 +100,8 @@ impl Storage {
     }
 
     /// The URL under which the old engine's array lists an object.
-    pub fn url(&self, key: &Path) -> String {
-        format!("{}{}", self.base_url, target::percent_encode(key.as_ref()))
+    pub fn url(&self, key: &str) -> String {
+        format!("{}{}", self.base_url, target::percent_encode(key))
     }
 
     /// How large an object may be to go in one request, and how large the parts of a larger one are.

@@ -89,7 +89,7 @@ async fn published(args: PublishArgs) -> PublishReport {
         progress: Box::new(io::stdout()),
         stop,
     };
-    publish::run(task, &storage).await
+    publish::run(task, &storage.into()).await
 }
 
 /// As process 1 of a container this program gets no signal that it does not handle.

@@ -10,12 +10,15 @@
 //! **Guarantee.** At every moment the store holds either no manifest or a manifest with all its files; publishing twice
 //! yields the same bytes. So it may be killed at any point and started again.
 //!
+//! Into a store that takes a whole result in one act it goes by [`at_once`] instead, with the same guarantee.
+//!
 //! **Assumption.** Nobody else writes below the workflow's prefix, unless it is another attempt of the same publishing,
 //! which writes the same.
 //!
 //! The algorithm's files are a stranger's: no link is followed, nothing is opened that could block, nothing is renamed.
 //! What cannot be stored as it is, is refused, and the manifest names it. Folders without a file leave no trace.
 
+mod at_once;
 mod fault;
 mod listing;
 mod progress;
@@ -28,7 +31,7 @@ mod walk;
 use crate::{
     pod::layout::Layout,
     storage::{
-        Folder, Keys, Storage, StorageError,
+        Folder, Keys, Place, Storage, StorageError,
         manifest::{self, Kind, Manifest},
     },
     workflow::{
@@ -72,8 +75,8 @@ pub struct PublishTask {
 const CONCURRENCY: usize = 4;
 
 /// Publishes, and says how it went. See the module for what holds when it is interrupted.
-pub async fn run(task: PublishTask, storage: &Storage) -> PublishReport {
-    match publish(task, storage).await {
+pub async fn run(task: PublishTask, place: &Place) -> PublishReport {
+    match publish(task, place).await {
         Ok(published) => PublishReport { published: Some(published), fault: None },
         Err(fault) => failed(&fault),
     }
@@ -94,23 +97,29 @@ fn failed(fault: &Fault) -> PublishReport {
     PublishReport { published: None, fault: Some(PublishFault { reason, message, retry }) }
 }
 
-async fn publish(task: PublishTask, storage: &Storage) -> Result<Published, Fault> {
+async fn publish(task: PublishTask, place: &Place) -> Result<Published, Fault> {
     let PublishTask { data, facts, max_files, max_bytes, progress, stop } = task;
     let progress = Arc::new(Progress::new(progress));
     let limits = Limits { entries: max_files, bytes: max_bytes };
     let (tree, walk) = {
-        let (facts, storage, progress) = (facts.clone(), storage.clone(), progress.clone());
-        let look = move || look(&data, &facts, &storage, limits, &progress);
+        let (facts, place, progress) = (facts.clone(), place.clone(), progress.clone());
+        let look = move || look(&data, &facts, &place, limits, &progress);
         tokio::task::spawn_blocking(look).await.map_err(|_| Fault::Interrupted)??
     };
-    progress.begin(&walk, storage.name());
-    let publishing = Publishing { tree, facts, walk, storage, stop, progress: &progress };
-    let (manifest, bytes) = publishing.complete().await?;
+    progress.begin(&walk, place.name());
+    let (manifest, bytes, root) = match place {
+        Place::Objects(storage) => {
+            let publishing = Publishing { tree, facts, walk, storage, stop, progress: &progress };
+            let (manifest, bytes) = publishing.complete().await?;
+            (manifest, bytes, None)
+        }
+        Place::Tree(store) => at_once::complete(store.as_ref(), tree, facts, walk, stop, &progress).await?,
+    };
     let published = Published {
-        store: storage.name().to_owned(),
+        store: place.name().to_owned(),
         manifest: Keys(&manifest.facts.job).manifest().to_string(),
         manifest_sha256: Sha256::of(&bytes),
-        root: None,
+        root,
         adminlogs: None,
         files: manifest.files.len() as u64,
         bytes: manifest.files.iter().map(|file| file.size).sum(),
@@ -124,14 +133,14 @@ async fn publish(task: PublishTask, storage: &Storage) -> Result<Published, Faul
 fn look(
     data: &Layout,
     facts: &Facts,
-    storage: &Storage,
+    place: &Place,
     limits: Limits,
     progress: &Progress,
 ) -> Result<(Tree, Walk), Fault> {
     let tree =
         Tree::open(data.root()).map_err(|source| Fault::Unreadable { path: "the data folder".into(), source })?;
     let folders: &[Folder] = if facts.release { &Folder::ALL } else { &[Folder::Adminlogs] };
-    let mut walk = walk::walk(&tree, folders, Keys(&facts.job), storage, limits)?;
+    let mut walk = walk::walk(&tree, folders, Keys(&facts.job), place, limits)?;
     if let Err(error) = listing::write(&tree, &mut walk, facts) {
         progress.tell(&format!("{} cannot be written: {error}", listing::PATH));
     }
@@ -164,7 +173,7 @@ impl Publishing<'_> {
         });
         let manifest = self.manifest(digests.await?);
         let bytes = manifest.render();
-        for (key, bytes) in [(keys.results(), manifest.results(self.storage)), (keys.manifest(), bytes.clone())] {
+        for (key, bytes) in [(keys.results(), self.results(&manifest)), (keys.manifest(), bytes.clone())] {
             self.storage.put(&key, Bytes::from(bytes), manifest::CONTENT_TYPE).await?;
         }
         Ok((manifest, bytes))
@@ -188,7 +197,7 @@ impl Publishing<'_> {
         let manifest = self.manifest(digests.await?);
         let bytes = manifest.render();
         let results = self.read(&keys.results(), manifest::MAX_LEN).await?;
-        let same = old == bytes && results.is_some_and(|results| results == manifest.results(self.storage));
+        let same = old == bytes && results.is_some_and(|results| results == self.results(&manifest));
         Ok(same.then_some((manifest, bytes)))
     }
 
@@ -255,29 +264,33 @@ impl Publishing<'_> {
 
     /// A manifest that readers would refuse must not be written. All digests are of one length, so it is known before.
     fn check_manifest_len(&self) -> Result<(), Fault> {
-        let digests = vec![Sha256::of(""); self.walk.files.len()];
-        let limit = manifest::MAX_LEN;
-        if self.manifest(digests).render().len() as u64 > limit {
-            Err(Fault::ManifestTooLarge { limit })
-        } else {
-            Ok(())
-        }
+        check_len(&self.manifest(vec![Sha256::of(""); self.walk.files.len()]))
     }
 
     fn manifest(&self, digests: Vec<Sha256>) -> Manifest {
-        let files = self.walk.files.iter().zip(digests).map(|(found, sha256)| manifest::File {
-            key: found.key.to_string(),
-            path: found.path(),
-            kind: Kind::of(found.folder, &found.relative),
-            size: found.size,
-            sha256,
-            content_type: found.content_type(),
-        });
-        Manifest {
-            version: manifest::VERSION,
-            facts: self.facts.clone(),
-            files: files.collect(),
-            refused: self.walk.refused.clone(),
-        }
+        manifest_of(&self.facts, &self.walk, digests)
     }
+
+    fn results(&self, manifest: &Manifest) -> Vec<u8> {
+        manifest.results(|file| self.storage.url(&file.key))
+    }
+}
+
+fn check_len(manifest: &Manifest) -> Result<(), Fault> {
+    let limit = manifest::MAX_LEN;
+    if manifest.render().len() as u64 > limit { Err(Fault::ManifestTooLarge { limit }) } else { Ok(()) }
+}
+
+/// The manifest of what `walk` found, given the files' digests in its order.
+fn manifest_of(facts: &Facts, walk: &Walk, digests: Vec<Sha256>) -> Manifest {
+    let files = walk.files.iter().zip(digests).map(|(found, sha256)| manifest::File {
+        key: found.key.to_string(),
+        path: found.path(),
+        kind: Kind::of(found.folder, &found.relative),
+        size: found.size,
+        sha256,
+        content_type: found.content_type(),
+        cid: None,
+    });
+    Manifest { version: manifest::VERSION, facts: facts.clone(), files: files.collect(), refused: walk.refused.clone() }
 }

@@ -209,7 +209,7 @@ mod tests {
         let storage = open(&Target::Directory { path: dir.path().join("a b") }).unwrap();
         let root = dir.path().canonicalize().unwrap();
         assert_eq!(storage.name(), format!("file://{}/a%20b", root.display()));
-        let url = storage.url(&Path::parse("wf/data/outputs/ü#?.csv").unwrap());
+        let url = storage.url("wf/data/outputs/ü#?.csv");
         assert_eq!(url, format!("file://{}/a%20b/wf/data/outputs/%C3%BC%23%3F.csv", root.display()));
     }
 

@@ -94,7 +94,7 @@ impl Bench {
     }
 
     async fn publish(&self, storage: &Storage) -> PublishReport {
-        run(self.task(), storage).await
+        run(self.task(), &storage.clone().into()).await
     }
 
     async fn fault(&self, storage: &Storage) -> PublishFault {
@@ -128,7 +128,7 @@ async fn whole_or_absent(storage: &Storage) -> Option<Manifest> {
         let bytes = objects.get(&file.key).unwrap_or_else(|| panic!("{} is missing", file.key));
         assert_eq!((bytes.len() as u64, Sha256::of(bytes)), (file.size, file.sha256), "{}", file.key);
     }
-    assert_eq!(objects["wf-1/results.json"], manifest.results(storage));
+    assert_eq!(objects["wf-1/results.json"], manifest.results(|file| storage.url(&file.key)));
     assert_eq!(objects.len(), manifest.files.len() + 2, "{:?}", objects.keys());
     Some(manifest)
 }
@@ -387,7 +387,7 @@ async fn a_file_that_changes_asks_for_another_attempt() {
     let tree = Tree::open(bench.dir.path()).unwrap();
     let storage = Storage::memory();
     let limits = Limits { entries: 100, bytes: 1000 };
-    let walk = walk::walk(&tree, &Folder::ALL, Keys(&bench.facts.job), &storage, limits).unwrap();
+    let walk = walk::walk(&tree, &Folder::ALL, Keys(&bench.facts.job), &storage.into(), limits).unwrap();
     let stop = CancellationToken::new();
     let found = walk.files.iter().find(|found| found.relative == "result.csv").unwrap();
     assert!(upload::digest(&tree, found, &stop).await.is_ok());
@@ -421,7 +421,7 @@ async fn a_wish_to_stop_is_obeyed_and_asks_for_another_attempt() {
     let task = bench.task();
     task.stop.cancel();
     let storage = Storage::memory();
-    let fault = run(task, &storage).await.fault.unwrap();
+    let fault = run(task, &storage.clone().into()).await.fault.unwrap();
     assert_eq!((fault.reason.as_str(), fault.retry), ("Interrupted", true));
     assert!(whole_or_absent(&storage).await.is_none());
 }
@@ -453,7 +453,7 @@ async fn progress_is_told_in_lines() {
     let bench = Bench::usual();
     let (reader, writer) = std::io::pipe().unwrap();
     let task = PublishTask { progress: Box::new(writer), ..bench.task() };
-    run(task, &Storage::memory()).await.published.unwrap();
+    run(task, &Storage::memory().into()).await.published.unwrap();
     let text = std::io::read_to_string(reader).unwrap();
     assert!(text.starts_with("8 files with ") && text.ends_with("published wf-1/manifest.json in memory:\n"), "{text}");
 }

@@ -1,7 +1,7 @@
 //! What there is to store, and what is refused.
 
 use super::{fault::Fault, tree::Tree};
-use crate::storage::{Folder, Keys, Storage, manifest::Refused};
+use crate::storage::{Folder, Keys, Place, manifest::Refused};
 use nix::errno::Errno;
 use object_store::path::Path as Key;
 use std::{
@@ -62,10 +62,10 @@ pub(super) fn walk(
     tree: &Tree,
     folders: &[Folder],
     keys: Keys<'_>,
-    storage: &Storage,
+    place: &Place,
     limits: Limits,
 ) -> Result<Walk, Fault> {
-    let mut walker = Walker { tree, keys, storage, limits, entries: 0, bytes: 0, walk: Walk::default() };
+    let mut walker = Walker { tree, keys, place, limits, entries: 0, bytes: 0, walk: Walk::default() };
     for &folder in folders {
         let mut walk = walker.folder(folder)?;
         walk.files.sort_by(|a, b| a.relative.cmp(&b.relative));
@@ -79,7 +79,7 @@ pub(super) fn walk(
 struct Walker<'a> {
     tree: &'a Tree,
     keys: Keys<'a>,
-    storage: &'a Storage,
+    place: &'a Place,
     limits: Limits,
     entries: u64,
     bytes: u64,
@@ -138,7 +138,7 @@ impl Walker<'_> {
             Ok(key) => key,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        if let Some(reason) = self.storage.refuses(&key) {
+        if let Some(reason) = self.place.refuses(&key) {
             return Ok(Err(reason.to_owned()));
         }
         let metadata = match self.tree.file(path).and_then(|file| file.metadata()) {
