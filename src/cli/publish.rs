@@ -8,7 +8,7 @@ use crate::{
         publish::{self, PublishTask},
         termination,
     },
-    storage::{Storage, Target},
+    storage::{Credentials, Storage, Target},
     workflow::{Facts, report::PublishReport},
 };
 use std::{
@@ -75,7 +75,7 @@ async fn published(args: PublishArgs) -> PublishReport {
         Ok(target) => target,
         Err(error) => return publish::misunderstood(&format!("--target: {error}")),
     };
-    let storage = match Storage::open(&target) {
+    let storage = match Storage::open(&target, &Credentials::default()) {
         Ok(storage) => storage,
         Err(error) => return publish::unopened(error),
     };

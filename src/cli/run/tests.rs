@@ -121,7 +121,7 @@ fn publish_takes_what_its_stores_need_from_the_secret() {
     };
     assert_eq!(
         after("--target"),
-        r#"{"kind":"s3","bucket":"out","prefix":"","region":"eu-central-1","endpoint":null,"pathStyle":false,"allowHttp":false,"ca":null,"roleArn":null}"#
+        r#"{"kind":"s3","bucket":"out","prefix":"","region":"eu-central-1","endpoint":null,"pathStyle":false,"allowHttp":false,"ca":null,"roleArn":null,"stsEndpoint":null}"#
     );
     assert!(
         after("--adminlogs")

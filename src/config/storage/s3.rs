@@ -15,6 +15,7 @@ pub(super) struct Keys {
     pub(super) allow_http: &'static str,
     pub(super) ca_file: &'static str,
     pub(super) role_arn: &'static str,
+    pub(super) sts_endpoint: &'static str,
 }
 
 /// The keys of the section of this name.
@@ -29,6 +30,7 @@ macro_rules! keys {
             allow_http: concat!($section, ".allow_http"),
             ca_file: concat!($section, ".ca_file"),
             role_arn: concat!($section, ".role_arn"),
+            sts_endpoint: concat!($section, ".sts_endpoint"),
         }
     };
 }
@@ -46,13 +48,17 @@ impl Keys {
             allow_http: values.switch(self.allow_http),
             ca: values.certificates(self.ca_file),
             role_arn: values.checked_text(self.role_arn, |text| optional(text, role)),
+            sts_endpoint: values.server(self.sts_endpoint),
         };
-        let plain = s3.endpoint.as_ref().is_some_and(|url| url.starts_with("http:"));
+        let plain = |url: &Option<String>| url.as_ref().is_some_and(|url| url.starts_with("http:"));
         let sentence = format!(
             "{} is plain http, where everybody on the way reads the results; set {} if that is meant",
             self.endpoint, self.allow_http
         );
-        values.rule(&[self.endpoint, self.allow_http], !used || !plain || s3.allow_http, &sentence);
+        let holds = !plain(&s3.endpoint) || s3.allow_http;
+        values.rule(&[self.endpoint, self.allow_http], !used || holds, &sentence);
+        let sentence = format!("{} must be https, because credentials come from there", self.sts_endpoint);
+        values.rule(&[self.sts_endpoint], !used || !plain(&s3.sts_endpoint), &sentence);
         s3
     }
 }

@@ -31,6 +31,7 @@ const WITHIN: &[(Base, &[(&str, &str)])] = &[
             ("s3.allow_http", "true"),
             ("s3.ca_file", CA),
             ("s3.role_arn", "arn:aws:iam::1:role/publish"),
+            ("s3.sts_endpoint", "https://sts.example"),
         ],
     ),
     (
@@ -123,6 +124,7 @@ fn a_target_holds_what_its_keys_say_and_no_slash_too_many() {
         allow_http: true,
         ca: None,
         role_arn: None,
+        sts_endpoint: None,
     };
     let more = [("s3.prefix", "/a/b/"), ("s3.endpoint", "http://minio:9000/"), ("s3.allow_http", "yes")];
     assert_eq!(outputs(&[S3_BASE, &more[..]].concat()), Target::S3(s3));
@@ -187,6 +189,7 @@ fn what_could_go_to_the_wrong_place_does_not_start() {
         (S3_BASE, "s3.prefix", "a//b", "not a prefix"),
         (S3_BASE, "s3.region", "eu central", "not a region"),
         (S3_BASE, "s3.role_arn", "publish", "not a role"),
+        (S3_BASE, "s3.sts_endpoint", "http://sts.example", "must be https"),
         (S3_BASE, "s3.ca_file", "/nowhere/ca.pem", "cannot be read"),
         (IPFS_BASE, "ipfs.api", "kubo:5001", "must start with http:// or https://"),
         (IPFS_BASE, "ipfs.folder", "/", "not a folder below the root"),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     storage::{
-        Target,
+        Credentials, Target,
         faulty::{Faulty, Script},
         manifest::Refused,
     },
@@ -175,7 +175,7 @@ async fn a_folder_holds_the_same_as_memory() {
     let bench = Bench::usual();
     bench.write_big("outputs/big", BIG_IN_A_FOLDER);
     let place = tempfile::tempdir().unwrap();
-    let directory = Storage::open(&Target::Directory { path: place.path().into() }).unwrap();
+    let directory = Storage::open(&Target::Directory { path: place.path().into() }, &Credentials::default()).unwrap();
     let memory = Storage::memory();
     for storage in [&directory, &memory] {
         assert_eq!(bench.publish(storage).await.fault, None);
@@ -239,7 +239,7 @@ async fn a_name_that_a_folder_cannot_hold_is_refused_there_only() {
     let bench = Bench::usual();
     bench.write("outputs/a#1", "x");
     let place = tempfile::tempdir().unwrap();
-    let directory = Storage::open(&Target::Directory { path: place.path().into() }).unwrap();
+    let directory = Storage::open(&Target::Directory { path: place.path().into() }, &Credentials::default()).unwrap();
     assert_eq!(bench.publish(&directory).await.published.unwrap().refused, 1);
     whole_or_absent(&directory).await.unwrap();
     assert_eq!(bench.manifest().await.refused, []);
@@ -253,7 +253,7 @@ async fn odd_names_are_kept_as_they_are() {
         bench.write(&format!("outputs/{name}"), name);
     }
     let place = tempfile::tempdir().unwrap();
-    let directory = Storage::open(&Target::Directory { path: place.path().into() }).unwrap();
+    let directory = Storage::open(&Target::Directory { path: place.path().into() }, &Credentials::default()).unwrap();
     assert_eq!(bench.publish(&directory).await.fault, None);
     whole_or_absent(&directory).await.unwrap();
     for name in names {
@@ -318,7 +318,7 @@ async fn leftovers_of_another_attempt_go_and_neighbours_stay() {
 async fn in_a_folder_a_file_may_take_a_folders_place_and_the_reverse() {
     let bench = Bench::new();
     let place = tempfile::tempdir().unwrap();
-    let directory = Storage::open(&Target::Directory { path: place.path().into() }).unwrap();
+    let directory = Storage::open(&Target::Directory { path: place.path().into() }, &Credentials::default()).unwrap();
     bench.write("outputs/a/b/c", "1");
     bench.write("outputs/d", "1");
     bench.publish(&directory).await.published.unwrap();
