@@ -5,6 +5,8 @@
 
 mod contract;
 mod faults;
+mod identity;
+mod kills;
 mod object_store_suite;
 mod objects;
 mod proxy;
