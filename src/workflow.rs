@@ -10,6 +10,7 @@ pub mod digest;
 pub mod document;
 pub mod facts;
 pub mod job;
+pub mod notice;
 pub mod record;
 pub mod report;
 pub mod stage;

@@ -6,7 +6,7 @@ use crate::plan::policy::{Cadence, Deadlines, LeaseTimes, Policy, Retries};
 impl Config {
     /// What plans depend on. What they do not – sizes, images of our own stages, the store – is not in it.
     pub fn plan_policy(&self) -> Policy {
-        let Self { limits, images, cadence, lease, waiting, retries, cleaning, storage, .. } = self;
+        let Self { limits, images, cadence, lease, waiting, retries, cleaning, storage, notify, .. } = self;
         Policy {
             max_jobs: limits.max_jobs,
             max_job_duration: limits.max_job_duration,
@@ -37,6 +37,8 @@ impl Config {
                 audit: cadence.audit_every,
             },
             cleaning: cleaning.enabled,
+            notify_start: notify.start_url.is_some(),
+            notify_stop: notify.stop_url.is_some(),
         }
     }
 }
@@ -87,6 +89,7 @@ mod tests {
             ("OPERATOR_ENGINE__RETRIES__BACKOFF_FIRST", "6s"),
             ("OPERATOR_ENGINE__RETRIES__BACKOFF_MAX", "46s"),
             ("OPERATOR_ENGINE__CLEANING__ENABLED", "false"),
+            ("OPERATOR_ENGINE__NOTIFY__START_URL", "https://example.org/start"),
         ])
         .plan_policy();
         let expected = Policy {
@@ -119,6 +122,8 @@ mod tests {
                 audit: seconds(37),
             },
             cleaning: false,
+            notify_start: true,
+            notify_stop: false,
         };
         assert_eq!(policy, expected);
     }

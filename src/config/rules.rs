@@ -4,7 +4,7 @@ use super::{Config, fault::Fault, values::Values};
 
 /// Asks every rule; what does not hold becomes a fault.
 pub(super) fn check(config: &Config, values: &mut Values) {
-    let Config { limits, cadence, lease, waiting, retries, fetch, .. } = config;
+    let Config { limits, cadence, lease, waiting, retries, fetch, notify, .. } = config;
     values.rule(
         &["lease.duration"],
         lease.duration.subsec_nanos() == 0,
@@ -25,6 +25,11 @@ pub(super) fn check(config: &Config, values: &mut Values) {
         &["retries.backoff_first", "retries.backoff_max"],
         retries.backoff_first <= retries.backoff_max,
         "retries.backoff_first must not be longer than retries.backoff_max",
+    );
+    values.rule(
+        &["notify.backoff_first", "notify.backoff_max"],
+        notify.backoff_first <= notify.backoff_max,
+        "notify.backoff_first must not be longer than notify.backoff_max",
     );
     values.rule(
         &["fetch.total_timeout", "waiting.configure"],

@@ -128,6 +128,11 @@ const OTHERS: &[(&str, &str)] = &[
     ("storage.expiry", "30d"),
     ("notify.start_url", "https://example.org/start"),
     ("notify.stop_url", "https://example.org/stop"),
+    ("notify.timeout", "1s"),
+    ("notify.redirects", "true"),
+    ("notify.backoff_first", "1s"),
+    ("notify.backoff_max", "1m"),
+    ("notify.give_up_after", "1h"),
     ("http.listen", "[::1]:9000"),
 ];
 

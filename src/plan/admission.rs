@@ -40,7 +40,7 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
         if ready {
             // A document that turns out unusable gives its slot back in the next round.
             free = free.saturating_sub(usize::from(!refusal));
-            let step = guarded(|| admit(view, name, tracked, now));
+            let step = guarded(|| admit(view, name, tracked, policy, now));
             let step = step.unwrap_or_else(|panic| Step::verdict(Verdict::Quarantined(panic)));
             plan.actions.extend(step.action);
             plan.verdicts.insert(name.clone(), step.verdict);
@@ -53,11 +53,11 @@ fn is_refusal(tracked: &Tracked) -> bool {
     matches!(&tracked.document, Some(Err(_)))
 }
 
-fn admit(view: &View, name: &str, tracked: &Tracked, now: Now) -> Step {
+fn admit(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: Now) -> Step {
     if let Err(error) = name.parse::<JobId>() {
         let fault = Fault { path: "metadata.name".to_owned(), message: error.to_string() };
         let record = transition::refused(&view.me, Sha256::of(""), &[fault]);
-        return write(name, tracked, WriteStep::Finish, record);
+        return write(name, tracked, policy, WriteStep::Finish, record);
     }
     match &tracked.document {
         None => Step {
@@ -66,10 +66,10 @@ fn admit(view: &View, name: &str, tracked: &Tracked, now: Now) -> Step {
             wake: None,
         },
         Some(Ok(document)) => {
-            write(name, tracked, WriteStep::Claim, transition::claimed(&view.me, document.sha256, now.wall))
+            write(name, tracked, policy, WriteStep::Claim, transition::claimed(&view.me, document.sha256, now.wall))
         }
         Some(Err(faults)) => {
-            write(name, tracked, WriteStep::Finish, transition::refused(&view.me, Sha256::of(""), faults))
+            write(name, tracked, policy, WriteStep::Finish, transition::refused(&view.me, Sha256::of(""), faults))
         }
     }
 }

@@ -27,6 +27,10 @@ pub struct Policy {
     pub cadence: Cadence,
     /// Whether pods and volumes of finished workflows are deleted.
     pub cleaning: bool,
+    /// Whether somebody is to be told of starts.
+    pub notify_start: bool,
+    /// Whether somebody is to be told of ends.
+    pub notify_stop: bool,
 }
 
 /// The times of a Lease, with client-go's names and defaults (15 s, 10 s, 2 s).
@@ -132,6 +136,8 @@ impl Default for Policy {
                 audit: seconds(10),
             },
             cleaning: true,
+            notify_start: false,
+            notify_stop: false,
         }
     }
 }

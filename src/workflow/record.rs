@@ -11,7 +11,7 @@
 //! `phase` and `attempt` are the intent to run the pod `<job id>-<phase>-<attempt>`. So whoever reads it after a crash
 //! knows every pod that can exist.
 
-use super::{Code, Phase, Stage, digest::Sha256};
+use super::{Code, Phase, Stage, digest::Sha256, notice::Notices};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -138,6 +138,9 @@ pub struct Record {
     /// What was stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<Results>,
+    /// Who was told, and who still is to be.
+    #[serde(default, skip_serializing_if = "Notices::is_empty")]
+    pub notices: Notices,
 }
 
 fn is_zero(n: &u32) -> bool {

@@ -5,6 +5,7 @@ use crate::workflow::{
     Code, Outcome, Phase, Record, Stage,
     digest::Sha256,
     document::Fault,
+    notice::Notices,
     record::{Holder, MAX_MESSAGE_LEN, Times},
     report::clip,
 };
@@ -71,5 +72,6 @@ fn blank(holder: &Holder, document: Sha256) -> Record {
         usage: None,
         times: BTreeMap::<Stage, Times>::new(),
         results: None,
+        notices: Notices::default(),
     }
 }
