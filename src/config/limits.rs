@@ -1,6 +1,10 @@
 //! `[limits]` and `[environment]`: what a workflow may use, and what is announced of it.
 
-use super::{Cpus, duration, pods::resource_name, values::Values};
+use super::{
+    Cpus, duration,
+    pods::resource_name,
+    values::{Values, optional},
+};
 use std::time::Duration;
 
 /// `[limits]`.
@@ -45,6 +49,14 @@ impl Limits {
 /// `[environment]`: announced, and nothing else.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Environment {
+    /// Whether it is announced at all.
+    pub announce: bool,
+    /// What it is called; none: after the jobs' namespace.
+    pub id: Option<String>,
+    /// Whether numbers that the admin sets are announced as text.
+    pub as_text: bool,
+    /// The chains whose orders are taken; empty: all.
+    pub allowed_chain_ids: Vec<u64>,
     /// The kind of CPU.
     pub cpu_type: String,
     /// The kind of GPU.
@@ -60,6 +72,10 @@ pub struct Environment {
 impl Environment {
     pub(super) fn read(values: &mut Values) -> Self {
         Self {
+            announce: values.switch("environment.announce"),
+            id: values.checked_text("environment.id", |text| optional(text, |id| Ok(id.to_owned()))),
+            as_text: values.switch("environment.as_text"),
+            allowed_chain_ids: values.list("environment.allowed_chain_ids"),
             cpu_type: values.text("environment.cpu_type"),
             gpu_type: values.text("environment.gpu_type"),
             gpu_ram: values.size("environment.gpu_ram", 0),

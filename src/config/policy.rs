@@ -6,7 +6,8 @@ use crate::plan::policy::{Cadence, Deadlines, LeaseTimes, Policy, Retries};
 impl Config {
     /// What plans depend on. What they do not – sizes, images of our own stages, the store – is not in it.
     pub fn plan_policy(&self) -> Policy {
-        let Self { limits, images, cadence, lease, waiting, retries, cleaning, storage, notify, .. } = self;
+        let Self { limits, images, cadence, lease, waiting, retries, cleaning, storage, notify, environment, .. } =
+            self;
         Policy {
             max_jobs: limits.max_jobs,
             max_job_duration: limits.max_job_duration,
@@ -37,6 +38,7 @@ impl Config {
                 audit: cadence.audit_every,
             },
             cleaning: cleaning.enabled,
+            allowed_chain_ids: environment.allowed_chain_ids.clone(),
             notify_start: notify.start_url.is_some(),
             notify_stop: notify.stop_url.is_some(),
         }
@@ -89,6 +91,7 @@ mod tests {
             ("OPERATOR_ENGINE__RETRIES__BACKOFF_FIRST", "6s"),
             ("OPERATOR_ENGINE__RETRIES__BACKOFF_MAX", "46s"),
             ("OPERATOR_ENGINE__CLEANING__ENABLED", "false"),
+            ("OPERATOR_ENGINE__ENVIRONMENT__ALLOWED_CHAIN_IDS", "137"),
             ("OPERATOR_ENGINE__NOTIFY__START_URL", "https://example.org/start"),
         ])
         .plan_policy();
@@ -122,6 +125,7 @@ mod tests {
                 audit: seconds(37),
             },
             cleaning: false,
+            allowed_chain_ids: vec![137],
             notify_start: true,
             notify_stop: false,
         };

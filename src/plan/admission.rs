@@ -10,7 +10,7 @@ use super::{
     transition,
     view::{Tracked, View},
 };
-use crate::workflow::{JobId, digest::Sha256, document::Fault};
+use crate::workflow::{Document, JobId, digest::Sha256, document::Fault};
 
 /// Overrules the verdicts of pending workflows that nothing else stands against.
 pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
@@ -53,6 +53,14 @@ fn is_refusal(tracked: &Tracked) -> bool {
     matches!(&tracked.document, Some(Err(_)))
 }
 
+/// The fault of an order from a chain that the admin does not take orders from.
+fn wrong_chain(document: &Document, policy: &Policy) -> Option<Fault> {
+    let chain = document.chain_id.filter(|_| !policy.allowed_chain_ids.is_empty())?;
+    let allowed: Vec<String> = policy.allowed_chain_ids.iter().map(u64::to_string).collect();
+    let message = format!("orders of chain {chain} are not taken here, only of {}", allowed.join(", "));
+    (!policy.allowed_chain_ids.contains(&chain)).then(|| Fault { path: "chainId".to_owned(), message })
+}
+
 fn admit(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: Now) -> Step {
     if let Err(error) = name.parse::<JobId>() {
         let fault = Fault { path: "metadata.name".to_owned(), message: error.to_string() };
@@ -65,6 +73,9 @@ fn admit(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: Now) 
             verdict: Verdict::Acting(Intent::ReadDocument.name()),
             wake: None,
         },
+        Some(Ok(document)) if let Some(fault) = wrong_chain(document, policy) => {
+            write(name, tracked, policy, WriteStep::Finish, transition::refused(&view.me, document.sha256, &[fault]))
+        }
         Some(Ok(document)) => {
             write(name, tracked, policy, WriteStep::Claim, transition::claimed(&view.me, document.sha256, now.wall))
         }

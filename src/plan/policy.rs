@@ -27,6 +27,8 @@ pub struct Policy {
     pub cadence: Cadence,
     /// Whether pods and volumes of finished workflows are deleted.
     pub cleaning: bool,
+    /// The chains whose orders are taken; empty: all.
+    pub allowed_chain_ids: Vec<u64>,
     /// Whether somebody is to be told of starts.
     pub notify_start: bool,
     /// Whether somebody is to be told of ends.
@@ -136,6 +138,7 @@ impl Default for Policy {
                 audit: seconds(10),
             },
             cleaning: true,
+            allowed_chain_ids: Vec::new(),
             notify_start: false,
             notify_stop: false,
         }

@@ -13,7 +13,7 @@ use super::{
 const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
-    &["supervisor", "sandbox", "sweep", "notify", "http", "config", "telemetry"],
+    &["supervisor", "sandbox", "sweep", "notify", "announce", "http", "config", "telemetry"],
     &["cluster"],
     &["pod"],
     &["storage", "clock", "exit"],
