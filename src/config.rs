@@ -18,7 +18,6 @@ mod limits;
 mod notify;
 mod pods;
 mod policy;
-pub mod quantity;
 mod rules;
 mod seed;
 mod storage;
@@ -27,6 +26,7 @@ mod tests;
 mod url;
 mod values;
 
+pub use crate::workflow::quantity::Cpus;
 pub use cadence::{Cadence, Cleaning, Lease, Retries, Waiting};
 pub use engine::{Engine, LogFormat};
 pub use fault::{ConfigErrors, Fault};
@@ -34,7 +34,6 @@ pub use fetch::Fetch;
 pub use limits::{Environment, Limits};
 pub use notify::{Http, Notify};
 pub use pods::{Images, Pods, PullPolicy};
-pub use quantity::Cpus;
 pub use storage::{Storage, StorageTarget};
 pub use url::redacted;
 

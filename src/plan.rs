@@ -37,6 +37,7 @@ pub mod transition;
 mod trouble;
 pub mod verdict;
 pub mod view;
+mod write;
 
 pub use action::{Action, Intent, Target};
 pub use answer::Answer;

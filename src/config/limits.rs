@@ -5,6 +5,7 @@ use super::{
     pods::resource_name,
     values::{Values, optional},
 };
+use crate::workflow::{Budget, Resources, quantity};
 use std::time::Duration;
 
 /// `[limits]`.
@@ -22,6 +23,10 @@ pub struct Limits {
     pub max_job_duration: Duration,
     /// GPUs of one algorithm.
     pub gpus: u32,
+    /// Whether only those get GPUs that ask for them.
+    pub gpus_on_request: bool,
+    /// What all workflows in work may have together.
+    pub budget: Budget,
     /// The resource by which nodes offer them.
     pub gpu_resource: String,
     /// Bytes kept of an algorithm's log.
@@ -39,10 +44,25 @@ impl Limits {
             disk: values.size("limits.disk", 1 << 20),
             max_job_duration: values.duration("limits.max_job_duration", Duration::from_secs(1)..=duration::MAX),
             gpus: values.whole("limits.gpus", 0..=1024),
+            gpus_on_request: values.switch("limits.gpus_on_request"),
+            budget: Budget {
+                cpu_millis: values.optional::<Cpus>("limits.total_cpus").map(Cpus::millis),
+                memory: values.checked_text("limits.total_memory", |text| {
+                    optional(text, |text| quantity::bytes(text).map_err(|error| error.to_string()))
+                }),
+                gpus: values.optional("limits.total_gpus"),
+            },
             gpu_resource: values.checked_text("limits.gpu_resource", resource_name),
             max_log: values.size("limits.max_log", 1 << 10),
             stop_grace: values.duration("limits.stop_grace", Duration::from_secs(1)..=Duration::from_secs(3600)),
         }
+    }
+}
+
+impl Limits {
+    /// The most that one algorithm gets.
+    pub fn resources(&self) -> Resources {
+        Resources { cpu_millis: self.cpus.millis(), memory: self.memory, gpus: self.gpus }
     }
 }
 

@@ -10,6 +10,9 @@ impl Config {
             self;
         Policy {
             max_jobs: limits.max_jobs,
+            resources: limits.resources(),
+            gpus_on_request: limits.gpus_on_request,
+            budget: limits.budget,
             max_job_duration: limits.max_job_duration,
             filter_image: images.filter.clone(),
             stop_grace: limits.stop_grace,
@@ -48,7 +51,11 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config, pod::configure::FetchPolicy};
+    use crate::{
+        config,
+        pod::configure::FetchPolicy,
+        workflow::{Budget, Resources},
+    };
     use std::time::Duration;
 
     fn with(environment: &[(&str, &str)]) -> Config {
@@ -68,6 +75,13 @@ mod tests {
         let seconds = Duration::from_secs;
         let policy = with(&[
             ("OPERATOR_ENGINE__LIMITS__MAX_JOBS", "3"),
+            ("OPERATOR_ENGINE__LIMITS__CPUS", "2"),
+            ("OPERATOR_ENGINE__LIMITS__MEMORY", "2Gi"),
+            ("OPERATOR_ENGINE__LIMITS__GPUS", "1"),
+            ("OPERATOR_ENGINE__LIMITS__GPUS_ON_REQUEST", "true"),
+            ("OPERATOR_ENGINE__LIMITS__TOTAL_CPUS", "5"),
+            ("OPERATOR_ENGINE__LIMITS__TOTAL_MEMORY", "6Gi"),
+            ("OPERATOR_ENGINE__LIMITS__TOTAL_GPUS", "7"),
             ("OPERATOR_ENGINE__LIMITS__MAX_JOB_DURATION", "31s"),
             ("OPERATOR_ENGINE__LIMITS__STOP_GRACE", "32s"),
             ("OPERATOR_ENGINE__IMAGES__FILTER", "filter:1"),
@@ -97,6 +111,9 @@ mod tests {
         .plan_policy();
         let expected = Policy {
             max_jobs: 3,
+            resources: Resources { cpu_millis: 2000, memory: 2 << 30, gpus: 1 },
+            gpus_on_request: true,
+            budget: Budget { cpu_millis: Some(5000), memory: Some(6 << 30), gpus: Some(7) },
             max_job_duration: seconds(31),
             filter_image: Some("filter:1".to_owned()),
             stop_grace: seconds(32),

@@ -52,6 +52,18 @@ pub(super) fn check(config: &Config, values: &mut Values) {
         "fetch.max_file must not be larger than fetch.max_total",
     );
     values.rule(
+        &[
+            "limits.total_cpus",
+            "limits.cpus",
+            "limits.total_memory",
+            "limits.memory",
+            "limits.total_gpus",
+            "limits.gpus",
+        ],
+        limits.resources().fits(limits.budget),
+        "limits.total_cpus, total_memory and total_gpus must be enough for one algorithm, or none could ever start",
+    );
+    values.rule(
         &["limits.max_log", "limits.disk"],
         limits.max_log < limits.disk,
         "limits.max_log must be smaller than limits.disk, because the log lies on the workflow's volume",

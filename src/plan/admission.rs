@@ -1,45 +1,61 @@
-//! Which pending workflow may start: first in, first out, up to `max_jobs`.
+//! Which pending workflow may start: by priority; of one priority, owners take turns; of one owner, the oldest first. As many
+//! as `max_jobs` and the budget allow.
+//!
+//! **Turns.** An owner's next workflow stands in line since it was registered, or since the owner's last one was started,
+//! whichever is later. So whoever sends a hundred at once waits with the second until those have had theirs who came
+//! meanwhile, nobody is passed for ever, and nothing has to be remembered but what the records say.
+//!
+//! **Room.** The first in line waits until there is room for it, and everybody behind it with it: else small ones would
+//! pass a large one for ever.
 
 use super::{
     Action, Intent, Now, Plan, Policy, Target, Verdict, WaitingOn,
     action::WriteStep,
-    drive::write,
     guarded,
     standing::Standing,
     step::Step,
     transition,
     view::{Tracked, View},
+    write::write,
 };
-use crate::workflow::{Document, JobId, digest::Sha256, document::Fault};
+use crate::workflow::{Document, JobId, Order, Record, Resources, Stage, digest::Sha256, document::Fault};
+use jiff::Timestamp;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 /// Overrules the verdicts of pending workflows that nothing else stands against.
 pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
     if !view.looks.audited() || !view.counted() {
         return;
     }
-    let mut queue: Vec<(&String, &Tracked)> =
-        view.workflows.iter().filter(|(_, tracked)| matches!(tracked.standing(), Standing::Pending)).collect();
-    // By age, as the server saw it; names only break ties. Lists come in order of names, which would starve the last.
-    queue.sort_by_key(|(name, tracked)| (tracked.seen.as_ref().map(|seen| seen.created), (*name).clone()));
-    let max = usize::try_from(policy.max_jobs).unwrap_or(usize::MAX);
+    let queue = in_order(view, now);
     // What is under way has its slot, even from one that is older and was seen later.
-    let under_way = queue.iter().filter(|(_, tracked)| tracked.busy.is_some() && !is_refusal(tracked)).count();
-    let mut free = max.saturating_sub(view.running() + under_way);
+    let under_way =
+        queue.iter().filter(|(_, tracked)| tracked.busy.is_some() && turned_away(tracked, policy, now).is_none());
+    let claimed: Vec<Resources> = under_way.map(|(_, tracked)| wanted(tracked, policy)).collect();
+    let max = usize::try_from(policy.max_jobs).unwrap_or(usize::MAX);
+    let mut free = max.saturating_sub(view.running() + claimed.len());
+    let mut used = claimed.into_iter().fold(in_use(view, policy), Resources::plus);
     let mut ahead = 0;
     for (name, tracked) in queue {
         // One that is in trouble keeps its place in the queue but does not hold up the others.
         let ready = matches!(plan.verdicts.get(name), Some(Verdict::Waiting(WaitingOn::Slot { .. })));
-        let refusal = is_refusal(tracked);
-        if free == 0 && !refusal {
+        // What is not taken takes no slot.
+        let no = turned_away(tracked, policy, now).is_some();
+        let with_it = used.plus(wanted(tracked, policy));
+        if !no && (free == 0 || !with_it.fits(policy.budget)) {
             if ready {
+                free = 0;
                 plan.verdicts.insert(name.clone(), Verdict::Waiting(WaitingOn::Slot { ahead }));
             }
             ahead += 1;
             continue;
         }
         if ready {
-            // A document that turns out unusable gives its slot back in the next round.
-            free = free.saturating_sub(usize::from(!refusal));
+            if !no {
+                // A document that turns out unusable gives its slot back in the next round.
+                free = free.saturating_sub(1);
+                used = with_it;
+            }
             let step = guarded(|| admit(view, name, tracked, policy, now));
             let step = step.unwrap_or_else(|panic| Step::verdict(Verdict::Quarantined(panic)));
             plan.actions.extend(step.action);
@@ -48,39 +64,151 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
     }
 }
 
-/// Whether its document is known to be unusable: it is refused, which takes no slot.
-fn is_refusal(tracked: &Tracked) -> bool {
-    matches!(&tracked.document, Some(Err(_)))
+/// The pending workflows in the order in which they are to start.
+fn in_order(view: &View, now: Now) -> Vec<(&String, &Tracked)> {
+    let mut lines: BTreeMap<(Reverse<i32>, &str), Vec<(Timestamp, &String, &Tracked)>> = BTreeMap::new();
+    let pending = view.workflows.iter().filter(|(_, tracked)| matches!(tracked.standing(), Standing::Pending));
+    for (name, tracked) in pending {
+        let Some(seen) = &tracked.seen else { continue };
+        let Order { owner, priority, .. } = &seen.order;
+        lines.entry((Reverse(*priority), owner)).or_default().push((seen.created, name, tracked));
+    }
+    let started = last_starts(view);
+    let mut ordered = Vec::new();
+    let mut priority = None;
+    // Owners of one priority, each with who is next and since when; they are merged turn by turn.
+    let mut turns: Vec<(Timestamp, &str, Vec<(Timestamp, &String, &Tracked)>)> = Vec::new();
+    for ((of, owner), mut line) in lines {
+        if priority != Some(of) {
+            merge(&mut turns, now, &mut ordered);
+            priority = Some(of);
+        }
+        // By age, as the server saw it; names only break ties. The oldest is last, where it can be taken from.
+        line.sort_by_key(|(created, name, _)| Reverse((*created, (*name).clone())));
+        let last = started.get(owner).copied().unwrap_or(Timestamp::MIN);
+        turns.push((last, owner, line));
+    }
+    merge(&mut turns, now, &mut ordered);
+    ordered
 }
 
-/// The fault of an order from a chain that the admin does not take orders from.
-fn wrong_chain(document: &Document, policy: &Policy) -> Option<Fault> {
-    let chain = document.chain_id.filter(|_| !policy.allowed_chain_ids.is_empty())?;
-    let allowed: Vec<String> = policy.allowed_chain_ids.iter().map(u64::to_string).collect();
-    let message = format!("orders of chain {chain} are not taken here, only of {}", allowed.join(", "));
-    (!policy.allowed_chain_ids.contains(&chain)).then(|| Fault { path: "chainId".to_owned(), message })
+/// Takes from each owner in turn. The owner with no name is everybody who gave none: those are one line, by age alone.
+fn merge<'a>(
+    turns: &mut Vec<(Timestamp, &'a str, Vec<(Timestamp, &'a String, &'a Tracked)>)>,
+    now: Now,
+    ordered: &mut Vec<(&'a String, &'a Tracked)>,
+) {
+    use std::collections::BinaryHeap;
+    let mut lines: Vec<_> = std::mem::take(turns);
+    let since =
+        |last: Timestamp, owner: &str, created: Timestamp| if owner.is_empty() { created } else { created.max(last) };
+    let mut heads: BinaryHeap<Reverse<(Timestamp, u64, &String, usize)>> = BinaryHeap::new();
+    for (index, (last, owner, line)) in lines.iter().enumerate() {
+        if let Some((created, name, _)) = line.last() {
+            heads.push(Reverse((since(*last, owner, *created), 0, *name, index)));
+        }
+    }
+    while let Some(Reverse((_, turn, _, index))) = heads.pop() {
+        let Some((last, owner, line)) = lines.get_mut(index) else { continue };
+        if let Some((_, name, tracked)) = line.pop() {
+            ordered.push((name, tracked));
+        }
+        // As if it had just been started: the next one of this owner comes after the others' first.
+        *last = now.wall.max(*last);
+        if let Some((created, name, _)) = line.last() {
+            let turn = if owner.is_empty() { 0 } else { turn + 1 };
+            heads.push(Reverse((since(*last, owner, *created), turn, *name, index)));
+        }
+    }
+}
+
+/// When each owner's latest workflow in view was started.
+fn last_starts(view: &View) -> BTreeMap<&str, Timestamp> {
+    let mut starts = BTreeMap::new();
+    for tracked in view.workflows.values() {
+        let (Standing::Running(record) | Standing::Done(record)) = tracked.standing() else { continue };
+        let (Some(seen), Some(started)) = (&tracked.seen, started(record)) else { continue };
+        let last = starts.entry(seen.order.owner.as_str()).or_insert(started);
+        *last = started.max(*last);
+    }
+    starts
+}
+
+fn started(record: &Record) -> Option<Timestamp> {
+    record.times.get(&Stage::Configure)?.started
+}
+
+/// What the workflows in work have together, whoever drives them.
+fn in_use(view: &View, policy: &Policy) -> Resources {
+    let running = view.workflows.values().filter_map(|tracked| match tracked.standing() {
+        Standing::Running(record) => Some(record.resources.unwrap_or(policy.resources)),
+        _ => None,
+    });
+    running.fold(Resources::default(), Resources::plus)
+}
+
+/// What a pending workflow will be given; until its document was read, that may be all that can be given.
+fn wanted(tracked: &Tracked, policy: &Policy) -> Resources {
+    match &tracked.document {
+        Some(Ok(document)) => policy.resources(document.wish),
+        _ => policy.resources,
+    }
+}
+
+/// Why a pending workflow is not taken, as far as is known.
+enum Away<'a> {
+    Document(&'a [Fault]),
+    TooLate(Timestamp),
+    Chain(u64),
+}
+
+fn turned_away<'a>(tracked: &'a Tracked, policy: &Policy, now: Now) -> Option<Away<'a>> {
+    let until = tracked.seen.as_ref().and_then(|seen| seen.order.valid_until);
+    let (document_until, chain) = match &tracked.document {
+        Some(Err(faults)) => return Some(Away::Document(faults)),
+        Some(Ok(document)) => (document.valid_until, document.chain_id),
+        None => (None, None),
+    };
+    if let Some(until) = [until, document_until].into_iter().flatten().min().filter(|until| now.wall > *until) {
+        return Some(Away::TooLate(until));
+    }
+    let allowed = &policy.allowed_chain_ids;
+    chain.filter(|chain| !allowed.is_empty() && !allowed.contains(chain)).map(Away::Chain)
 }
 
 fn admit(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: Now) -> Step {
+    let finish = |record| write(name, tracked, policy, WriteStep::Finish, record);
     if let Err(error) = name.parse::<JobId>() {
         let fault = Fault { path: "metadata.name".to_owned(), message: error.to_string() };
-        let record = transition::refused(&view.me, Sha256::of(""), &[fault]);
-        return write(name, tracked, policy, WriteStep::Finish, record);
+        return finish(transition::refused(&view.me, Sha256::of(""), &[fault]));
+    }
+    let digest = tracked.document.as_ref().and_then(|document| document.as_ref().ok()).map(|document| document.sha256);
+    let digest = digest.unwrap_or_else(|| Sha256::of(""));
+    match turned_away(tracked, policy, now) {
+        Some(Away::Document(faults)) => return finish(transition::refused(&view.me, digest, faults)),
+        Some(Away::TooLate(until)) => {
+            let message = format!("its order was valid until {until:.0}, and it had not begun by then; order it anew");
+            return finish(transition::turned_away(&view.me, digest, "OrderExpired", &message));
+        }
+        Some(Away::Chain(chain)) => {
+            let allowed: Vec<String> = policy.allowed_chain_ids.iter().map(u64::to_string).collect();
+            let message = format!("orders of chain {chain} are not taken here, only those of {}", allowed.join(", "));
+            return finish(transition::turned_away(&view.me, digest, "ChainNotAllowed", &message));
+        }
+        None => {}
     }
     match &tracked.document {
-        None => Step {
+        Some(Ok(document)) => claim(view, name, tracked, document, policy, now),
+        _ => Step {
             action: Some(Action { target: Target::Workflow(name.to_owned()), intent: Intent::ReadDocument }),
             verdict: Verdict::Acting(Intent::ReadDocument.name()),
             wake: None,
         },
-        Some(Ok(document)) if let Some(fault) = wrong_chain(document, policy) => {
-            write(name, tracked, policy, WriteStep::Finish, transition::refused(&view.me, document.sha256, &[fault]))
-        }
-        Some(Ok(document)) => {
-            write(name, tracked, policy, WriteStep::Claim, transition::claimed(&view.me, document.sha256, now.wall))
-        }
-        Some(Err(faults)) => {
-            write(name, tracked, policy, WriteStep::Finish, transition::refused(&view.me, Sha256::of(""), faults))
-        }
     }
+}
+
+fn claim(view: &View, name: &str, tracked: &Tracked, document: &Document, policy: &Policy, now: Now) -> Step {
+    let mut record = transition::claimed(&view.me, document.sha256, now.wall);
+    record.resources = Some(policy.resources(document.wish));
+    write(name, tracked, policy, WriteStep::Claim, record)
 }

@@ -15,7 +15,7 @@
 
 use super::{
     Action, Intent, Now, Policy, Verdict, WaitingOn,
-    action::{Write, WriteStep},
+    action::WriteStep,
     end::{Cause, End},
     lease::{Liveness, liveness},
     pod::{deadline, spec_for},
@@ -24,11 +24,10 @@ use super::{
     step::Step,
     transition::{self, Ended},
     view::{Ending, PodTrack, Tracked, View, VolumeTrack},
+    write::write,
 };
 use crate::workflow::{
-    Document, JobId, Phase, Record, Stage, State,
-    notice::Occasion,
-    record::MAX_LEN,
+    Document, JobId, Record, Stage, State,
     report::{self, ExecReport},
 };
 use jiff::SignedDuration;
@@ -79,26 +78,6 @@ pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: 
         },
         Standing::Running(record) => drive(name, tracked, record, policy, now),
     }
-}
-
-/// A compare-and-swap of the record. The label follows from it.
-pub(super) fn write(name: &str, tracked: &Tracked, policy: &Policy, step: WriteStep, mut record: Record) -> Step {
-    let Some(seen) = &tracked.seen else { return Step::verdict(Verdict::Ignored) };
-    if policy.notify_start && step == WriteStep::Claim {
-        record.notices.owe(Occasion::Start);
-    }
-    if policy.notify_stop && record.phase == Phase::Done {
-        record.notices.owe(Occasion::Stop);
-    }
-    let (step, record) = if record.render().len() <= MAX_LEN {
-        (step, record)
-    } else {
-        // No record that engines write comes near: strangers wrote most of it.
-        (WriteStep::Finish, transition::record_unreadable(&record.holder, "it is too long to be written again"))
-    };
-    let state = if record.phase.stage().is_none() { State::Done } else { State::Active };
-    let write = Write { step, uid: seen.uid.clone(), version: seen.version, state, record };
-    Step::act(name, Intent::Write(Box::new(write)))
 }
 
 /// Takes a dead engine's workflow. Nothing else changes: its intents are carried out by the next steps.

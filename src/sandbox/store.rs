@@ -15,7 +15,7 @@ use crate::{
             WorkflowSeen, is_pod_of, volume_name,
         },
     },
-    workflow::{JobId, Record, Stage, State, record},
+    workflow::{JobId, Order, Record, Stage, State, record},
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -73,6 +73,7 @@ impl Store {
             state: Some(State::Pending),
             status: None,
             deleting: false,
+            order: Order::default(),
         };
         self.workflows.insert(name.to_owned(), Workflow { seen, data });
         true

@@ -19,6 +19,14 @@ pub fn claimed(holder: &Holder, document: Sha256, now: Timestamp) -> Record {
     record
 }
 
+/// The record of a workflow that is not taken, for a reason that its document has nothing to do with.
+pub fn turned_away(holder: &Holder, document: Sha256, reason: &str, message: &str) -> Record {
+    let mut record = blank(holder, document);
+    record.set_code(Code::DataProvisioningFailed);
+    finish(&mut record, Outcome::Refused, reason, message);
+    record
+}
+
 /// The record of a workflow whose document cannot be used.
 pub fn refused(holder: &Holder, document: Sha256, faults: &[Fault]) -> Record {
     let mut record = blank(holder, document);
@@ -70,6 +78,7 @@ fn blank(holder: &Holder, document: Sha256) -> Record {
         message: None,
         exit_code: None,
         usage: None,
+        resources: None,
         times: BTreeMap::<Stage, Times>::new(),
         results: None,
         notices: Notices::default(),
