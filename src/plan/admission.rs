@@ -1,33 +1,27 @@
-//! Which pending workflow may start: by priority; of one priority, owners take turns; of one owner, the oldest first. As many
-//! as `max_jobs` and the budget allow.
+//! Which pending workflow may start: as many as `max_jobs` and the budget allow, in the order of the [`queue`](super::queue).
 //!
-//! **Turns.** An owner's next workflow stands in line since it was registered, or since the owner's last one was started,
-//! whichever is later. So whoever sends a hundred at once waits with the second until those have had theirs who came
-//! meanwhile, nobody is passed for ever, and nothing has to be remembered but what the records say.
-//!
-//! **Room.** The first in line waits until there is room for it, and everybody behind it with it: else small ones would
+//! The first in line waits until there is room for it, and everybody behind it with it: else small ones would
 //! pass a large one for ever.
 
 use super::{
     Action, Intent, Now, Plan, Policy, Target, Verdict, WaitingOn,
     action::WriteStep,
-    guarded,
+    guarded, queue,
     standing::Standing,
     step::Step,
     transition,
     view::{Tracked, View},
     write::write,
 };
-use crate::workflow::{Document, JobId, Order, Record, Resources, Stage, digest::Sha256, document::Fault};
+use crate::workflow::{Document, JobId, Resources, digest::Sha256, document::Fault};
 use jiff::Timestamp;
-use std::{cmp::Reverse, collections::BTreeMap};
 
 /// Overrules the verdicts of pending workflows that nothing else stands against.
 pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
     if !view.looks.audited() || !view.counted() {
         return;
     }
-    let queue = in_order(view, now);
+    let queue = queue::in_order(view, now);
     // What is under way has its slot, even from one that is older and was seen later.
     let under_way =
         queue.iter().filter(|(_, tracked)| tracked.busy.is_some() && turned_away(tracked, policy, now).is_none());
@@ -62,80 +56,6 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
             plan.verdicts.insert(name.clone(), step.verdict);
         }
     }
-}
-
-/// The pending workflows in the order in which they are to start.
-fn in_order(view: &View, now: Now) -> Vec<(&String, &Tracked)> {
-    let mut lines: BTreeMap<(Reverse<i32>, &str), Vec<(Timestamp, &String, &Tracked)>> = BTreeMap::new();
-    let pending = view.workflows.iter().filter(|(_, tracked)| matches!(tracked.standing(), Standing::Pending));
-    for (name, tracked) in pending {
-        let Some(seen) = &tracked.seen else { continue };
-        let Order { owner, priority, .. } = &seen.order;
-        lines.entry((Reverse(*priority), owner)).or_default().push((seen.created, name, tracked));
-    }
-    let started = last_starts(view);
-    let mut ordered = Vec::new();
-    let mut priority = None;
-    // Owners of one priority, each with who is next and since when; they are merged turn by turn.
-    let mut turns: Vec<(Timestamp, &str, Vec<(Timestamp, &String, &Tracked)>)> = Vec::new();
-    for ((of, owner), mut line) in lines {
-        if priority != Some(of) {
-            merge(&mut turns, now, &mut ordered);
-            priority = Some(of);
-        }
-        // By age, as the server saw it; names only break ties. The oldest is last, where it can be taken from.
-        line.sort_by_key(|(created, name, _)| Reverse((*created, (*name).clone())));
-        let last = started.get(owner).copied().unwrap_or(Timestamp::MIN);
-        turns.push((last, owner, line));
-    }
-    merge(&mut turns, now, &mut ordered);
-    ordered
-}
-
-/// Takes from each owner in turn. The owner with no name is everybody who gave none: those are one line, by age alone.
-fn merge<'a>(
-    turns: &mut Vec<(Timestamp, &'a str, Vec<(Timestamp, &'a String, &'a Tracked)>)>,
-    now: Now,
-    ordered: &mut Vec<(&'a String, &'a Tracked)>,
-) {
-    use std::collections::BinaryHeap;
-    let mut lines: Vec<_> = std::mem::take(turns);
-    let since =
-        |last: Timestamp, owner: &str, created: Timestamp| if owner.is_empty() { created } else { created.max(last) };
-    let mut heads: BinaryHeap<Reverse<(Timestamp, u64, &String, usize)>> = BinaryHeap::new();
-    for (index, (last, owner, line)) in lines.iter().enumerate() {
-        if let Some((created, name, _)) = line.last() {
-            heads.push(Reverse((since(*last, owner, *created), 0, *name, index)));
-        }
-    }
-    while let Some(Reverse((_, turn, _, index))) = heads.pop() {
-        let Some((last, owner, line)) = lines.get_mut(index) else { continue };
-        if let Some((_, name, tracked)) = line.pop() {
-            ordered.push((name, tracked));
-        }
-        // As if it had just been started: the next one of this owner comes after the others' first.
-        *last = now.wall.max(*last);
-        if let Some((created, name, _)) = line.last() {
-            let turn = if owner.is_empty() { 0 } else { turn + 1 };
-            heads.push(Reverse((since(*last, owner, *created), turn, *name, index)));
-        }
-    }
-}
-
-/// When each owner's latest workflow in view was started.
-fn last_starts(view: &View) -> BTreeMap<&str, Timestamp> {
-    let mut starts = BTreeMap::new();
-    for tracked in view.workflows.values() {
-        let (Standing::Running(record) | Standing::Done(record)) = tracked.standing() else { continue };
-        let (Some(seen), Some(started)) = (&tracked.seen, started(record)) else { continue };
-        let last = starts.entry(seen.order.owner.as_str()).or_insert(started);
-        *last = started.max(*last);
-    }
-    starts
-}
-
-fn started(record: &Record) -> Option<Timestamp> {
-    record.times.get(&Stage::Configure)?.started
 }
 
 /// What the workflows in work have together, whoever drives them.
