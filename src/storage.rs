@@ -25,6 +25,7 @@ mod refusals;
 mod result_store;
 mod results;
 mod s3;
+pub mod secret_keys;
 mod target;
 mod tree;
 

@@ -22,10 +22,23 @@ pub struct Manifest {
     /// What is known of the workflow; its members stand beside the others.
     #[serde(flatten)]
     pub facts: Facts,
+    /// Which part of the result this is; none: all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
     /// The stored files: outputs, logs, adminlogs, each ordered by name, byte by byte.
     pub files: Vec<File>,
     /// What was found and not stored.
     pub refused: Vec<Refused>,
+}
+
+/// A part of a result that is stored in a place of its own, so that neither can be passed off as the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Part {
+    /// Outputs and the algorithm's logs: what the consumer gets.
+    Outputs,
+    /// The logs of the stages around it: what the admin gets.
+    Adminlogs,
 }
 
 /// A stored file.

@@ -199,6 +199,6 @@ async fn a_folder_keeps_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_s3_server_keeps_the_contract() {
-    let (target, credentials) = stores::s3().await;
+    let (target, credentials) = stores::s3();
     keeps_the_contract(&stores::open(&target, &credentials)).await;
 }

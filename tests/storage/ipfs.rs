@@ -72,7 +72,7 @@ async fn publish_files_as(
 ) -> PublishReport {
     let (dir, facts) = prepared(job, outputs);
     let place = Place::open(target, credentials).unwrap();
-    publish::run(task(dir.path(), facts), &place).await
+    publish::run(task(dir.path(), facts), &place.into()).await
 }
 
 /// A node, and it as a store.
@@ -314,7 +314,8 @@ async fn who_may_not_in_is_told_so() {
     let basic = "Basic dXNlcjpodW50ZXIyaHVudGVyMg=="; // user:hunter2hunter2
     let arguments = ["--auth", "bearer:hunter2hunter2", "--auth", "basic:user:hunter2hunter2"];
     let allowed = ["/api/v0/add", "/api/v0/cat", "/api/v0/files", "/api/v0/ls", "/api/v0/pin"];
-    let arguments: Vec<_> = arguments.into_iter().chain(allowed.into_iter().flat_map(|path| ["--allow", path])).collect();
+    let arguments: Vec<_> =
+        arguments.into_iter().chain(allowed.into_iter().flat_map(|path| ["--allow", path])).collect();
     let node = Node::start(&arguments);
     let with = |authorization: &str| Credentials {
         ipfs: IpfsCredentials { authorization: Some(Secret::new(authorization)), ..IpfsCredentials::default() },

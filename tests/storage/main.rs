@@ -4,10 +4,15 @@
 //! them to itself.
 
 mod contract;
+mod faults;
+mod identity;
 mod ipfs;
+mod ipfs_kills;
+mod kills;
 mod mfs_suite;
 mod object_store_suite;
 mod objects;
+mod proxy;
 #[path = "../servers/server.rs"]
 mod server;
 mod stores;

@@ -20,7 +20,7 @@ async fn keys_below(storage: &Storage, prefix: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_are_kept_as_they_are_and_listed_byte_by_byte() {
-    let (_dir, stores) = stores::all().await;
+    let (_dir, stores) = stores::all();
     for storage in stores {
         // A folder takes no more; others take 255.
         let longest = format!("wf/{}", "n".repeat(if storage.name().starts_with("file:") { 250 } else { 255 }));
@@ -60,7 +60,7 @@ async fn names_are_kept_as_they_are_and_listed_byte_by_byte() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_longer_than_a_page_is_whole() {
-    let (_dir, stores) = stores::all().await;
+    let (_dir, stores) = stores::all();
     for storage in stores {
         let names: Vec<String> = (0..1100).map(|n| format!("wf/{n:04}")).collect();
         let puts = names.iter().map(|name| {
@@ -76,7 +76,7 @@ async fn a_list_longer_than_a_page_is_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn overwriting_deleting_twice_and_reading_nothing_are_as_told() {
-    let (_dir, stores) = stores::all().await;
+    let (_dir, stores) = stores::all();
     for storage in stores {
         let key = key("wf/x");
         for text in ["longer than the next", "short", ""] {
@@ -92,7 +92,7 @@ async fn overwriting_deleting_twice_and_reading_nothing_are_as_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_in_parts_is_invisible_until_its_end_and_gone_after_its_abort() {
-    let (_dir, stores) = stores::all().await;
+    let (_dir, stores) = stores::all();
     for storage in stores {
         let part = Bytes::from(vec![7; usize::try_from(storage.part_len()).unwrap()]);
         for ends in [true, false] {
@@ -114,7 +114,7 @@ async fn an_upload_in_parts_is_invisible_until_its_end_and_gone_after_its_abort(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_left_open_is_found_and_removed_and_a_neighbours_is_not() {
-    let (target, credentials) = stores::s3().await;
+    let (target, credentials) = stores::s3();
     let storage = stores::open(&target, &credentials);
     let mut kept = storage.put_in_parts(&key("wf-10/a"), "text/csv").await.unwrap();
     let mut uploads = Vec::new();
@@ -139,7 +139,7 @@ async fn an_upload_left_open_is_found_and_removed_and_a_neighbours_is_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn content_types_are_kept_and_links_are_downloads() {
-    let (target, credentials) = stores::s3().await;
+    let (target, credentials) = stores::s3();
     let storage = stores::open(&target, &credentials);
     let text = "wf-1/data/outputs/page ü#1.html";
     storage.put(&key(text), "<script>".into(), "text/html").await.unwrap();
@@ -169,7 +169,7 @@ async fn content_types_are_kept_and_links_are_downloads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_or_a_folder_that_is_not_there_never_reads_as_empty() {
-    let (mut target, credentials) = stores::s3().await;
+    let (mut target, credentials) = stores::s3();
     target.bucket = "no-such-bucket".into();
     let storage = stores::open(&target, &credentials);
     is_an_error_throughout(&storage).await;
@@ -197,7 +197,7 @@ async fn a_bucket_or_a_folder_that_is_not_there_never_reads_as_empty() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rights_that_are_missing_are_denied_and_not_missing_things() {
-    let (target, _) = stores::s3().await;
+    let (target, _) = stores::s3();
     let server = stores::s3_server();
     let reader = &server.said()["readOnly"];
     let id = reader["accessKey"].as_str().unwrap();
@@ -216,7 +216,7 @@ async fn rights_that_are_missing_are_denied_and_not_missing_things() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prefix_may_be_empty_and_others_have_their_own() {
-    let (target, credentials) = stores::s3().await;
+    let (target, credentials) = stores::s3();
     let with = stores::open(&target, &credentials);
     let deeper = stores::open(
         &operator_engine::storage::S3 { prefix: format!("{}/deeper", target.prefix), ..target.clone() },

@@ -1,15 +1,11 @@
 //! The stores that tests run on.
 
 use crate::server::Server;
-use operator_engine::storage::{Credentials, ResultStore as _, S3, S3Credentials, Secret, Storage, Target};
-use std::{
-    sync::{
-        Once, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use operator_engine::storage::{Credentials, S3, S3Credentials, Secret, Storage, Target};
+use std::sync::{
+    Once, OnceLock,
+    atomic::{AtomicUsize, Ordering},
 };
-use tokio::sync::OnceCell;
 
 /// The S3 server of this run: started by the first who asks, ended with this process.
 pub(crate) fn s3_server() -> &'static Server {
@@ -18,8 +14,7 @@ pub(crate) fn s3_server() -> &'static Server {
 }
 
 /// A part of the server's bucket that nobody else uses, and who may use it.
-pub(crate) async fn s3() -> (S3, Credentials) {
-    static READY: OnceCell<()> = OnceCell::const_new();
+pub(crate) fn s3() -> (S3, Credentials) {
     static LAST: AtomicUsize = AtomicUsize::new(0);
     use_ring();
     let server = s3_server();
@@ -35,19 +30,7 @@ pub(crate) async fn s3() -> (S3, Credentials) {
         sts_endpoint: None,
     };
     let credentials = keys(server.text("accessKey"), server.text("secretKey"));
-    READY.get_or_init(|| wait_for(open(&target, &credentials))).await;
     (target, credentials)
-}
-
-/// The server answers before it has made the bucket.
-async fn wait_for(bucket: Storage) {
-    for _ in 0..600 {
-        if bucket.now().await.is_ok() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("there is no bucket after a minute");
 }
 
 pub(crate) fn keys(id: &str, secret: &str) -> Credentials {
@@ -63,9 +46,9 @@ pub(crate) fn open(target: &S3, credentials: &Credentials) -> Storage {
 }
 
 /// A store of each kind that holds objects, and what keeps it there.
-pub(crate) async fn all() -> (tempfile::TempDir, [Storage; 3]) {
+pub(crate) fn all() -> (tempfile::TempDir, [Storage; 3]) {
     let (dir, directory) = directory();
-    let (target, credentials) = s3().await;
+    let (target, credentials) = s3();
     (dir, [Storage::memory(), directory, open(&target, &credentials)])
 }
 

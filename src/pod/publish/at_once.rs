@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 /// As long as content ids are today, to tell before anything is sent how long a manifest will be.
 const CID_LEN: usize = 59;
 
-/// Brings the store to hold exactly this result. Returns its manifest, that as bytes, and the content id of the whole.
+/// Brings the store to hold exactly this result. Returns the bytes of its manifest, and the content id of the whole.
 pub(super) async fn complete(
     store: &dyn TreeStore,
     tree: Tree,
@@ -32,7 +32,7 @@ pub(super) async fn complete(
     walk: Walk,
     stop: CancellationToken,
     progress: &Arc<Progress>,
-) -> Result<(Manifest, Vec<u8>, Option<String>), Fault> {
+) -> Result<(Vec<u8>, Option<String>), Fault> {
     let (urls, progress) = (store.urls().clone(), progress.clone());
     let result = Outgoing { tree, facts, walk, stop, urls, progress, state: Mutex::default() };
     check_len(&result.manifest_with(|_| Some((Sha256::of(""), Some("x".repeat(CID_LEN))))))?;
@@ -44,8 +44,8 @@ pub(super) async fn complete(
     // What is there counts: it may be another attempt's, with other content ids of the same files.
     let bytes = store.manifest(&result.stored(&root)).await?;
     let bytes = bytes.ok_or_else(|| Fault::Lost { store: store.name().to_owned() })?;
-    let manifest = Manifest::parse(&bytes).ok_or_else(|| Fault::Lost { store: store.name().to_owned() })?;
-    Ok((manifest, bytes.into(), Some(root)))
+    Manifest::parse(&bytes).ok_or_else(|| Fault::Lost { store: store.name().to_owned() })?;
+    Ok((bytes.into(), Some(root)))
 }
 
 /// A result on its way into the store.

@@ -24,6 +24,8 @@ pub(super) enum Fault {
     Interrupted,
     #[error("the task cannot be understood: {message}")]
     Misunderstood { message: String },
+    #[error("{message}; correct the Secret that storage.secret names")]
+    Credentials { message: String },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -38,6 +40,7 @@ impl Fault {
             Self::Unreadable { .. } => "VolumeUnreadable",
             Self::Interrupted => "Interrupted",
             Self::Misunderstood { .. } => "InvalidTask",
+            Self::Credentials { .. } => "InvalidCredentials",
             Self::Lost { .. } | Self::Storage(StorageError::Retry { .. }) => "StorageUnavailable",
             Self::Storage(StorageError::Denied { .. }) => "StorageDenied",
             Self::Storage(StorageError::Misconfigured { .. } | StorageError::Missing { .. }) => "StorageMisconfigured",
@@ -53,7 +56,11 @@ impl Fault {
     /// Whether another attempt may succeed with nobody doing anything about it.
     pub(super) fn retry(&self) -> bool {
         match self {
-            Self::Changed { .. } | Self::Unreadable { .. } | Self::Lost { .. } | Self::Interrupted => true,
+            Self::Changed { .. }
+            | Self::Unreadable { .. }
+            | Self::Lost { .. }
+            | Self::Credentials { .. }
+            | Self::Interrupted => true,
             Self::Storage(error) => error.retry(),
             Self::TooManyFiles { .. }
             | Self::TooLarge { .. }

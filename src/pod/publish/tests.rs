@@ -1,16 +1,21 @@
 //! Publishing as a whole, into memory, into a folder, and into a store that fails.
 
+mod parts;
+
 use super::*;
 use crate::{
     storage::{
-        Credentials, Target,
+        Credentials, Storage, Target,
         faulty::{Faulty, Script},
         manifest::Refused,
     },
     workflow::{JobId, Outcome},
 };
+use bytes::Bytes;
+use object_store::path::Path;
 use proptest::prelude::*;
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::{ffi::OsStringExt as _, fs::symlink, net::UnixListener},
     path::PathBuf,
