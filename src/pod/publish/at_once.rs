@@ -149,7 +149,7 @@ impl Outgoing {
         });
         let digest = match reading.await? {
             Ok((bytes, reader)) => {
-                self.progress.sent(bytes.len());
+                self.progress.sent(bytes.len() as u64);
                 return Ok(Some((bytes, Some(reader))));
             }
             Err(digest) => digest,
