@@ -26,8 +26,9 @@ pub trait TreeStore: ResultStore {
     /// The content id that the index has for the job; none if it has none.
     async fn find(&self, job: &JobId) -> Result<Option<String>, StorageError>;
 
-    /// Makes sure that the store keeps that tree, which its index has for the job; false if it does not have all of it.
-    async fn keep(&self, job: &JobId, root: &str) -> Result<bool, StorageError>;
+    /// Makes sure that the store keeps the tree, which its index has for the job; false if it does not have all of it, or if
+    /// it has other files than these and the [last](TreeSource::last_paths).
+    async fn keep(&self, job: &JobId, root: &str, files: &[TreeFile]) -> Result<bool, StorageError>;
 
     /// How the URLs of this store's files are made.
     fn urls(&self) -> &ContentUrls;

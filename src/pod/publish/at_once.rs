@@ -79,6 +79,12 @@ impl Outgoing {
         Stored { job: self.job().clone(), root: Some(root.to_owned()) }
     }
 
+    fn files(&self) -> Vec<TreeFile> {
+        let below_job = |key: &str| key.split_once('/').map_or(key, |(_, path)| path).to_owned();
+        let files = self.walk.files.iter();
+        files.map(|found| TreeFile { path: below_job(found.key.as_ref()), size: found.size }).collect()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,7 +93,8 @@ impl Outgoing {
     /// tell.
     async fn stored_already(&self, store: &dyn TreeStore) -> Result<Option<String>, Fault> {
         let Some(root) = store.find(self.job()).await? else { return Ok(None) };
-        let Some(old) = store.manifest(&self.stored(&root)).await? else { return Ok(None) };
+        // One that the store cannot give back any more is replaced.
+        let Ok(Some(old)) = store.manifest(&self.stored(&root)).await else { return Ok(None) };
         let Some(mut old) = Manifest::parse(&old) else { return Ok(None) };
         let sizes = old.files.iter().map(|file| (file.key.as_str(), file.size));
         let comparable =
@@ -110,7 +117,7 @@ impl Outgoing {
         }
         let ours = self.manifest_with(|index| digests.get(&index).map(|digest| (*digest, None)));
         forget_cids(&mut old);
-        let kept = old == ours && store.keep(self.job(), &root).await?;
+        let kept = old == ours && store.keep(self.job(), &root, &self.files()).await?;
         if kept {
             self.progress.tell("the store holds all of it already");
         }
@@ -186,9 +193,7 @@ struct Source(Arc<Outgoing>);
 
 impl TreeSource for Source {
     fn files(&self) -> Vec<TreeFile> {
-        let below_job = |key: &str| key.split_once('/').map_or(key, |(_, path)| path).to_owned();
-        let files = self.0.walk.files.iter();
-        files.map(|found| TreeFile { path: below_job(found.key.as_ref()), size: found.size }).collect()
+        self.0.files()
     }
 
     fn bytes(&self, index: usize) -> BoxStream<'static, Result<Bytes, Broken>> {

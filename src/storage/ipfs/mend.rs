@@ -55,7 +55,7 @@ impl Kubo {
             None => {}
         }
         // This goes through all of it, so what is not there is noticed.
-        if !self.keep(&stored.job, root).await? {
+        if !self.pin(&stored.job, root).await? {
             return Ok(Fate::Lost);
         }
         match self.rpc.copy(&ipfs_path(root), &self.path(&stored.job), false).await {

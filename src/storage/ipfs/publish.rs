@@ -23,10 +23,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 use tokio::sync::oneshot;
 
 /// How often another one's entry may be found in our way.
@@ -36,9 +33,10 @@ const TRIES: usize = 5;
 impl TreeStore for Kubo {
     async fn publish(&self, job: &JobId, source: Arc<dyn TreeSource>) -> Result<String, StorageError> {
         self.prepare().await?;
-        let (root, sizes) = self.add(job, source.as_ref()).await.map_err(self.during("store a result"))?;
-        let root = self.enter(job, &root, source.as_ref()).await?;
-        self.check(job, &root, sizes).await?;
+        let files = source.files();
+        let root = self.add(job, source.as_ref(), &files).await.map_err(self.during("store a result"))?;
+        let root = self.enter(job, &root, source.as_ref(), &files).await?;
+        self.check(job, &root, &files).await?;
         Ok(root)
     }
 
@@ -52,9 +50,8 @@ impl TreeStore for Kubo {
         }
     }
 
-    async fn keep(&self, job: &JobId, root: &str) -> Result<bool, StorageError> {
-        self.check_version().await?;
-        self.rpc.pin(root, &self.pin_name(job)).await.map_err(self.during("keep a result"))
+    async fn keep(&self, job: &JobId, root: &str, files: &[TreeFile]) -> Result<bool, StorageError> {
+        Ok(self.pin(job, root).await? && self.has_exactly(root, files).await?)
     }
 
     fn urls(&self) -> &ContentUrls {
@@ -63,28 +60,40 @@ impl TreeStore for Kubo {
 }
 
 impl Kubo {
-    /// Sends everything. Returns the root, and the size of each file by its path below it.
-    async fn add(&self, job: &JobId, source: &dyn TreeSource) -> Result<(String, BTreeMap<String, u64>), Failure> {
-        let files = source.files();
+    /// Pins a root as the job's; false if the node does not have all of it.
+    pub(super) async fn pin(&self, job: &JobId, root: &str) -> Result<bool, StorageError> {
+        self.check_version().await?;
+        self.rpc.pin(root, &self.pin_name(job)).await.map_err(self.during("keep a result"))
+    }
+
+    /// Sends everything. Returns the root.
+    async fn add(&self, job: &JobId, source: &dyn TreeSource, files: &[TreeFile]) -> Result<String, Failure> {
         let Begun { upload, body, content_type, alive } = begin()?;
         let (known, all_known) = oneshot::channel();
         let reading = async {
             let (name, pinned) = (self.pin_name(job), [("pin", "true")]);
             let query: Vec<_> = pinned.into_iter().chain([("pin-name", name.as_str())]).collect();
             let mut answer = self.rpc.add(&query, body, content_type).await?;
-            let mut ids = Ids::new(job, &files, known);
+            let mut ids = Ids::new(job, files, known);
             while let Some(line) = added(&mut answer).await? {
                 alive.notify_one();
                 ids.take(line.name, line.hash)?;
             }
             ids.root(job)
         };
-        let writing = write(upload, job, &files, source, all_known);
-        together(&alive, self.rpc.patience.write, reading, writing).await
+        let writing = write(upload, job, files, source, all_known);
+        let (root, ()) = together(&alive, self.rpc.patience.write, reading, writing).await?;
+        Ok(root)
     }
 
     /// Makes `root`, which is pinned, the job's entry, or finds that another one stands for the same. Returns the entry's root.
-    async fn enter(&self, job: &JobId, root: &str, source: &dyn TreeSource) -> Result<String, StorageError> {
+    async fn enter(
+        &self,
+        job: &JobId,
+        root: &str,
+        source: &dyn TreeSource,
+        files: &[TreeFile],
+    ) -> Result<String, StorageError> {
         const WHAT: &str = "enter a result in its index";
         let path = self.path(job);
         let mut last = Failure::Unreachable("others enter and remove it all the time".into());
@@ -115,7 +124,7 @@ impl Kubo {
                 Err(failure) if failure.is(Complaint::NoContent) => false,
                 Err(failure) => return Err(self.failed("read the manifest of another attempt", failure)),
             };
-            if same && self.keep(job, &other).await? {
+            if same && self.keep(job, &other, files).await? {
                 self.rpc.unpin(root).await.map_err(self.during("drop what another attempt stored as well"))?;
                 return Ok(other);
             }
@@ -124,19 +133,24 @@ impl Kubo {
         Err(self.failed(WHAT, last))
     }
 
-    /// Looks whether the index has `root` and the node all its names, with these sizes unless it is another attempt's.
-    async fn check(&self, job: &JobId, root: &str, sizes: BTreeMap<String, u64>) -> Result<(), StorageError> {
+    /// Looks whether the index has `root`, and the node everything in it.
+    async fn check(&self, job: &JobId, root: &str, files: &[TreeFile]) -> Result<(), StorageError> {
         let wrong = |cause: &str| self.failed("hold what it was given", Failure::Said(cause.to_owned()));
         if self.find(job).await?.as_deref() != Some(root) {
             return Err(wrong("its index has something else by now"));
         }
-        let found = self.files(root).await.map_err(self.during("list what it was given"))?;
-        let of_manifests = [Keys::RESULTS, Keys::MANIFEST];
-        let ours = |(path, _): &(&String, &u64)| !of_manifests.contains(&path.as_str());
-        if found.iter().filter(ours).ne(sizes.iter().filter(ours)) || found.len() != sizes.len() {
+        if !self.has_exactly(root, files).await? {
             return Err(wrong("names or sizes are not those that were sent"));
         }
         Ok(())
+    }
+
+    /// Whether a root has these files, and the two that speak of them, and no others.
+    async fn has_exactly(&self, root: &str, files: &[TreeFile]) -> Result<bool, StorageError> {
+        let mut found = self.files(root).await.map_err(self.during("list a result"))?;
+        let named = [Keys::RESULTS, Keys::MANIFEST].iter().all(|path| found.remove(*path).is_some());
+        let same = files.iter().all(|file| found.get(&file.path) == Some(&file.size));
+        Ok(named && same && found.len() == files.len())
     }
 }
 
@@ -147,12 +161,10 @@ async fn write(
     files: &[TreeFile],
     source: &dyn TreeSource,
     all_known: oneshot::Receiver<Vec<String>>,
-) -> Result<BTreeMap<String, u64>, Failure> {
-    let mut sizes = BTreeMap::new();
+) -> Result<(), Failure> {
     for (index, file) in files.iter().enumerate() {
         upload.file(&format!("{job}/{}", file.path)).await?;
         upload.stream(source.bytes(index), file.size).await?;
-        sizes.insert(file.path.clone(), file.size);
     }
     let mut all_known = Some(all_known);
     let mut last: Vec<Bytes> = Vec::new();
@@ -163,12 +175,9 @@ async fn write(
             let cids = all_known.await.map_err(|_| Failure::Unreachable("the node stopped answering".into()))?;
             last = source.last(cids).map_err(|_| Failure::Broken)?;
         }
-        let bytes = last.get(index).cloned().ok_or(Failure::Broken)?;
-        sizes.insert((*path).to_owned(), bytes.len() as u64);
-        upload.bytes(bytes).await?;
+        upload.bytes(last.get(index).cloned().ok_or(Failure::Broken)?).await?;
     }
-    upload.end().await?;
-    Ok(sizes)
+    upload.end().await
 }
 
 /// The content ids that the node tells, in the files' order.

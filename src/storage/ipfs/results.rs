@@ -39,7 +39,8 @@ impl ResultStore for Kubo {
     async fn manifest(&self, stored: &Stored) -> Result<Option<Bytes>, StorageError> {
         let Some(root) = self.root(stored).await? else { return Ok(None) };
         match self.rpc.file(&format!("/ipfs/{root}/{}", Keys::MANIFEST), manifest::MAX_LEN).await {
-            Err(failure) if failure.is(Complaint::NoContent) || failure.is(Complaint::WrongKind) => Ok(None),
+            Err(failure) if failure.is(Complaint::WrongKind) => Ok(None),
+            // That a block is missing of what is kept is no sign that there never was one.
             file => file.map_err(self.during("read a manifest")),
         }
     }
@@ -53,7 +54,7 @@ impl ResultStore for Kubo {
         let path = own_path(&stored.job, key).ok_or_else(missing)?;
         let Some(root) = self.root(stored).await? else { return Err(missing()) };
         let found = match self.rpc.stat(&format!("/ipfs/{root}/{path}")).await {
-            Err(failure) if failure.is(Complaint::NoContent) || failure.is(Complaint::WrongKind) => None,
+            Err(failure) if failure.is(Complaint::WrongKind) => None,
             found => found.map_err(self.during(&format!("read {key}")))?,
         };
         let found = found.filter(|found| !found.is_folder).ok_or_else(missing)?;
