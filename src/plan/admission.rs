@@ -66,7 +66,9 @@ fn admit(view: &View, name: &str, tracked: &Tracked, now: Now) -> Step {
             wake: None,
         },
         Some(Ok(document)) => {
-            write(name, tracked, WriteStep::Claim, transition::claimed(&view.me, document.sha256, now.wall))
+            let mut record = transition::claimed(&view.me, document.sha256, now.wall);
+            record.storage_expiry_secs = document.storage_expiry.map(|expiry| expiry.as_secs());
+            write(name, tracked, WriteStep::Claim, record)
         }
         Some(Err(faults)) => {
             write(name, tracked, WriteStep::Finish, transition::refused(&view.me, Sha256::of(""), faults))

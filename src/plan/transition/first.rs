@@ -70,6 +70,7 @@ fn blank(holder: &Holder, document: Sha256) -> Record {
         exit_code: None,
         usage: None,
         times: BTreeMap::<Stage, Times>::new(),
+        storage_expiry_secs: None,
         results: None,
     }
 }
