@@ -162,6 +162,8 @@ mod tests {
             },
             max_time: Some(Duration::from_secs(3600)),
             storage_expiry: Some(Duration::from_secs(48 * 3600)),
+            wish: Default::default(),
+            valid_until: None,
             metadata_uri: None,
             secret: Some("s3cret".to_owned()),
             chain_id: None,

@@ -45,6 +45,8 @@ impl Case {
             algorithm,
             max_time: None,
             storage_expiry: None,
+            wish: Default::default(),
+            valid_until: None,
             metadata_uri: None,
             secret: None,
             chain_id: None,
