@@ -12,7 +12,6 @@
 mod cadence;
 mod certificates;
 mod credentials;
-pub mod duration;
 mod engine;
 mod fault;
 mod fetch;
@@ -30,7 +29,7 @@ mod tests;
 mod url;
 mod values;
 
-pub use crate::workflow::quantity::Cpus;
+pub use crate::workflow::{duration, quantity::Cpus};
 pub use cadence::{Cadence, Cleaning, Lease, Retries, Waiting};
 pub use credentials::{StoreCredentials, credentials};
 pub use engine::{Engine, LogFormat};
