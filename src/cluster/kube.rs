@@ -4,6 +4,7 @@
 //! justified them may have run out (kube-rs/kube#2082). Reads have a time limit, which the client by default has not. Lists
 //! of workflows fetch metadata only. Absent: watches, cluster-scoped requests, logs, Secrets.
 
+mod archive;
 mod classify;
 mod connect;
 mod convert;

@@ -111,6 +111,8 @@ pub enum WriteStep {
     Retry,
     /// The end.
     Finish,
+    /// Its results were deleted, their time being up.
+    Expire,
 }
 
 impl Intent {
@@ -127,6 +129,7 @@ impl Intent {
                 WriteStep::Transition => "transition",
                 WriteStep::Retry => "retry",
                 WriteStep::Finish => "finish",
+                WriteStep::Expire => "expire",
             },
             Self::CreateVolume { .. } => "create-volume",
             Self::CreatePod(_) => "create-pod",
