@@ -65,5 +65,6 @@ pub mod pod;
 pub mod sandbox;
 pub mod storage;
 pub mod supervisor;
+pub mod sweep;
 pub mod telemetry;
 pub mod workflow;

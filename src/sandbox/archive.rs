@@ -63,12 +63,8 @@ impl Archive for Sandbox {
         if current.uid != turn.uid || current.version != turn.version {
             return Err(Failure::Conflict);
         }
-        let changed = Turn {
-            version: store.next_version(),
-            holder: holder.to_owned(),
-            memory: memory.to_owned(),
-            ..current
-        };
+        let changed =
+            Turn { version: store.next_version(), holder: holder.to_owned(), memory: memory.to_owned(), ..current };
         store.turn = Some(changed.clone());
         Ok(changed)
     }
