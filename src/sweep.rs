@@ -32,9 +32,11 @@
 pub mod clocks;
 pub mod decide;
 pub mod memory;
+pub mod relink;
 pub mod report;
 pub mod scheduled;
 mod settle;
+mod shelf;
 #[cfg(test)]
 mod tests;
 pub mod turn;
@@ -42,39 +44,34 @@ mod work;
 
 pub use decide::Policy;
 pub use report::Report;
+pub use shelf::Opener;
 
 use crate::{
     clock::{Clock, Schedule},
     cluster::archive::{Archive, Turn},
     plan::{Failure, Now, panic_text},
-    storage::{ResultStore, Stored},
     workflow::JobId,
 };
 use clocks::believed;
-use decide::{Manifest, Moment, Workflow};
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use jiff::Timestamp;
 use memory::Memory;
-use report::{Fate, Line, StoreFailure};
+use report::{Fate, Line};
 use settle::{GIVE_UP_AFTER, Run};
+use shelf::Known;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     panic::AssertUnwindSafe,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU32},
     time::Duration,
 };
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use turn::{Asked, RENEW_EVERY};
-use work::{Agenda, Work};
+use work::{Agenda, Rules, Work};
 
 /// How many workflows are seen to at once.
 const CONCURRENCY: usize = 4;
-/// How long a store may take to list everything, or to say what time it is.
-const LIST_LIMIT: Duration = Duration::from_mins(10);
 
 /// Why there was no run.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +109,7 @@ pub enum Occasion<'a> {
 /// Deletes what is past its time.
 pub struct Sweeper {
     archive: Arc<dyn Archive>,
-    stores: Vec<Arc<dyn ResultStore>>,
+    open: Opener,
     clock: Arc<dyn Clock>,
     policy: Policy,
     me: String,
@@ -123,18 +120,17 @@ pub struct Sweeper {
 }
 
 impl Sweeper {
-    /// One that calls itself `me`. Stores of one name are one store.
+    /// One that calls itself `me`.
     pub fn new(
         archive: Arc<dyn Archive>,
-        stores: Vec<Arc<dyn ResultStore>>,
+        open: Opener,
         clock: Arc<dyn Clock>,
         policy: Policy,
         me: String,
         request_timeout: Duration,
     ) -> Self {
-        let by_name: BTreeMap<_, _> = stores.into_iter().map(|store| (store.name().to_owned(), store)).collect();
-        let (stores, before) = (by_name.into_values().collect(), clock.now());
-        Self { archive, stores, clock, policy, me, request_timeout, before, known: Known::default() }
+        let before = clock.now();
+        Self { archive, open, clock, policy, me, request_timeout, before, known: Known::default() }
     }
 
     /// Sweeps once. `tell` hears how many workflows are seen to, of how many. When `stop` is cancelled nothing new is begun, and
@@ -202,8 +198,11 @@ impl Sweeper {
         };
         let moment = memory.moment(time, self.policy.confirm_after);
         let mut report = Report::new(time, dry_run);
-        let (shelves, mut agenda) = self.list_stores(moment, (before, now, cluster), &mut report).await;
-        let listed = work::recorded(&mut agenda, &*self.archive, &shelves, &self.policy, moment, self.request_timeout);
+        let (shelves, mut agenda) =
+            shelf::list_all(&self.open, self.policy.clock_tolerance, moment, (before, now, cluster), &mut report).await;
+        let all_listed = report.stores_failed.is_empty();
+        let rules = Rules { policy: &self.policy, moment, all_listed };
+        let listed = work::recorded(&mut agenda, &*self.archive, &shelves, rules, self.request_timeout);
         listed.await.map_err(failed("list all workflows"))?;
         self.known.forget_all_but(&agenda);
 
@@ -212,6 +211,7 @@ impl Sweeper {
             shelves: &shelves,
             policy: &self.policy,
             moment,
+            all_listed,
             dry_run,
             request_timeout: self.request_timeout,
             left: AtomicU32::new(self.policy.max_per_run),
@@ -221,42 +221,12 @@ impl Sweeper {
         let turn = self.see_to_all(&run, agenda, turn, stop, &mut report, tell).await;
         for shelf in shelves.iter().filter(|shelf| shelf.given_up()) {
             let error = format!("{GIVE_UP_AFTER} failures and nothing deleted; it is left alone until the next run");
-            report.stores_failed.push(StoreFailure { store: shelf.store.name().to_owned(), error });
+            report.store_failed(shelf.store.name(), error);
         }
         let mut after = memory.after(time, self.policy.confirm_after);
         // What was broken off is made up for at the next occasion. (By the clock that firings go by.)
         after.swept = if report.complete { Some(now.wall) } else { memory.swept };
         Ok((report, (turn, after)))
-    }
-
-    /// Asks every store for the time and for all it has.
-    async fn list_stores(
-        &self,
-        moment: Moment,
-        (before, now, cluster): (Now, Now, Option<Timestamp>),
-        report: &mut Report,
-    ) -> (Vec<Shelf>, Agenda) {
-        let (mut shelves, mut agenda) = (Vec::new(), Agenda::new());
-        for (index, store) in self.stores.iter().enumerate() {
-            let mut shelf = Shelf { store: store.clone(), moment: None, has_any: false, failures: AtomicU32::new(0) };
-            let listed = async {
-                let time = limited(LIST_LIMIT, store.now()).await?.map(|time| (store.name(), time));
-                let tolerance = self.policy.clock_tolerance;
-                let time = believed(before, now, cluster, time, tolerance).map_err(|distrust| distrust.to_string())?;
-                let found = limited(LIST_LIMIT, store.jobs()).await?;
-                Ok::<_, String>((time, found))
-            };
-            match listed.await {
-                Ok((time, found)) => {
-                    shelf.moment = Some(Moment { now: time.min(moment.now), ..moment });
-                    shelf.has_any = !found.is_empty();
-                    work::listed(&mut agenda, index, store.name(), found);
-                }
-                Err(error) => report.stores_failed.push(StoreFailure { store: store.name().to_owned(), error }),
-            }
-            shelves.push(shelf);
-        }
-        (shelves, agenda)
     }
 
     /// Sees to all workflows, a few at once, and keeps the turn meanwhile. Answers with the turn as it is then.
@@ -316,74 +286,4 @@ fn is_due(schedule: &Schedule, memory: &Memory, now: Timestamp) -> bool {
     // A run in the future was one by a clock that went wrong.
     let Some(swept) = memory.swept.filter(|swept| *swept <= now) else { return true };
     schedule.next_after(swept).is_some_and(|next| next <= now)
-}
-
-/// A store during a run.
-struct Shelf {
-    store: Arc<dyn ResultStore>,
-    /// What time it is for what it holds; none: it cannot be used.
-    moment: Option<Moment>,
-    /// Whether its list has anything.
-    has_any: bool,
-    /// Failures since it last deleted something.
-    failures: AtomicU32,
-}
-
-impl Shelf {
-    /// Counts what went wrong, and starts again after a deletion that went well.
-    fn counted<T, E>(&self, result: Result<T, E>, deletion: bool) -> Result<T, E> {
-        match result {
-            Ok(_) if deletion => self.failures.store(0, Ordering::Relaxed),
-            Ok(_) => {}
-            Err(_) => drop(self.failures.fetch_add(1, Ordering::Relaxed)),
-        }
-        result
-    }
-
-    fn given_up(&self) -> bool {
-        self.failures.load(Ordering::Relaxed) >= GIVE_UP_AFTER
-    }
-}
-
-/// What manifests of workflows without a ConfigMap said in earlier runs, so that not all of them are read every hour. It can
-/// only put a look off: before anything is deleted its manifest is read.
-#[derive(Debug, Default)]
-struct Known(Mutex<BTreeMap<(String, Stored), Option<Timestamp>>>);
-
-impl Known {
-    fn learn(&self, shelf: &Shelf, stored: &Stored, expires_at: Option<Timestamp>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert((shelf.store.name().to_owned(), stored.clone()), expires_at);
-    }
-
-    fn not_yet(&self, shelf: &Shelf, stored: &Stored, workflow: &Workflow, now: Timestamp) -> Option<Manifest> {
-        if *workflow != Workflow::Gone {
-            return None;
-        }
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = *known.get(&(shelf.store.name().to_owned(), stored.clone()))?;
-        at.is_none_or(|at| at > now).then_some(Manifest::Expires(at))
-    }
-
-    fn forget_all_but(&mut self, agenda: &Agenda) {
-        let known = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|(_, stored), _| agenda.get(&stored.job).is_some_and(|work| work.workflow == Workflow::Gone));
-    }
-}
-
-/// Awaits `request` no longer than `limit`; what went wrong is told with its causes, on one line.
-async fn limited<T, E: std::error::Error>(
-    limit: Duration,
-    request: impl Future<Output = Result<T, E>>,
-) -> Result<T, String> {
-    match tokio::time::timeout(limit, request).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(with_causes(&error)),
-        Err(_) => Err(format!("no answer within {limit:?}")),
-    }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -1,5 +1,6 @@
 //! `run`: the engine in a cluster, until it is told to stop.
 
+mod expiry;
 mod milestones;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,7 @@ use crate::{
         kube::{ConnectError, Kube, connect, events},
         manifest::Settings,
     },
-    config::{Config, LogFormat},
+    config::{self, Config, ConfigErrors, LogFormat},
     exit::Exit,
     http::{Pages, serve},
     plan::{Plan, View},
@@ -43,13 +44,15 @@ pub struct RunArgs {
 
 /// Why the engine ended, other than by request.
 #[derive(Debug, thiserror::Error)]
-enum RunError {
+pub(super) enum RunError {
     #[error("nothing says where results go: set storage.kind and what it needs")]
     NoStorage,
     #[error("the cluster cannot be reached")]
     Connect(#[from] ConnectError),
     #[error("the pages cannot be served on {0}; set http.listen to a free address, or to \"\" for none")]
     Listen(std::net::SocketAddr, #[source] io::Error),
+    #[error(transparent)]
+    Credentials(#[from] ConfigErrors),
     #[error("signals cannot be received")]
     Signals(#[source] io::Error),
     #[error(transparent)]
@@ -58,7 +61,7 @@ enum RunError {
 
 impl RunError {
     fn exit(&self) -> Exit {
-        if matches!(self, Self::NoStorage) { Exit::Configuration } else { Exit::Failure }
+        if matches!(self, Self::NoStorage | Self::Credentials(_)) { Exit::Configuration } else { Exit::Failure }
     }
 }
 
@@ -124,6 +127,9 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     end_on_signal(stop.clone())?;
     let mut milestones =
         config.engine.events.then(|| (Milestones::default(), events::tell(&connection.client, &namespace)));
+    let environment = config::environment();
+    let sweep = (cluster.clone(), clock.clone(), me.identity.clone());
+    let sweeps = expiry::start(config, &environment, sweep.0, sweep.1, sweep.2, pages.clone(), stop.clone())?;
     let engine = Supervisor::new(
         cluster,
         clock,
@@ -140,12 +146,16 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     };
     let ended = engine.run(stop.clone(), &mut watch).await;
     stop.cancel();
+    if let Some(sweeps) = sweeps {
+        // The run in hand; a panic there was told by its own.
+        let _ = sweeps.await;
+    }
     tracing::info!("the engine ends");
     Ok(ended?)
 }
 
 /// The first signal asks for an orderly end, the second one insists.
-fn end_on_signal(stop: CancellationToken) -> Result<(), RunError> {
+pub(super) fn end_on_signal(stop: CancellationToken) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
     tokio::spawn(async move {
@@ -166,7 +176,7 @@ fn end_on_signal(stop: CancellationToken) -> Result<(), RunError> {
 }
 
 /// The Lease's name comes from the configured instance (a pod's UID), the identity is this process's own.
-fn identity(config: &Config, clock: &dyn Clock) -> Holder {
+pub(super) fn identity(config: &Config, clock: &dyn Clock) -> Holder {
     let random = Sha256::of(format!("{} {}", clock.now().wall, std::process::id())).to_string();
     let short: String = random.chars().take(10).collect();
     let instance = config.engine.instance.clone().unwrap_or_else(|| short.clone());
@@ -174,7 +184,7 @@ fn identity(config: &Config, clock: &dyn Clock) -> Holder {
     Holder { identity: format!("{lease}-{short}"), lease }
 }
 
-fn settings(config: &Config) -> Result<Settings, RunError> {
+pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
     let Config { limits, images, pods, storage, .. } = config;
     let Some(targets) = storage.targets.clone() else { return Err(RunError::NoStorage) };
     let own = |image: &Option<String>| image.clone().unwrap_or_else(|| images.engine.clone());

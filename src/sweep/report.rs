@@ -120,6 +120,10 @@ impl Report {
         }
     }
 
+    pub(super) fn store_failed(&mut self, store: &str, error: String) {
+        self.stores_failed.push(StoreFailure { store: store.to_owned(), error });
+    }
+
     /// Counts `line` and keeps it if there is room and it says something.
     pub(super) fn add(&mut self, line: Line) {
         let mut past = true;

@@ -4,10 +4,9 @@
 //! it speaks of is gone, and each act may be repeated.
 
 use super::{
-    Known, Shelf,
     decide::{Decision, Evidence, Manifest, Policy, Reason, Workflow, decide, record_may_go},
-    limited,
     report::{Fate, Line},
+    shelf::{Known, Shelf, limited},
     work::{Item, Work},
 };
 use crate::{
@@ -20,6 +19,7 @@ use crate::{
     storage::{Stored, manifest},
     workflow::{JobId, Record, State},
 };
+use bytes::Bytes;
 use jiff::Timestamp;
 use std::{
     collections::BTreeSet,
@@ -42,6 +42,8 @@ pub(super) struct Run<'a> {
     pub(super) policy: &'a Policy,
     /// The moment for what no store is asked about.
     pub(super) moment: super::decide::Moment,
+    /// Whether every store could be listed: a record stays where something of its workflow may be.
+    pub(super) all_listed: bool,
     pub(super) dry_run: bool,
     pub(super) request_timeout: Duration,
     /// Deletions that are left of this run's share.
@@ -101,7 +103,7 @@ impl Run<'_> {
     }
 
     fn record_may_go(&self, work: &Work) -> bool {
-        record_may_go(&work.workflow, !work.items.is_empty(), self.policy, self.moment)
+        record_may_go(&work.workflow, !work.items.is_empty() || !self.all_listed, self.policy, self.moment)
     }
 
     async fn decide_all(&self, job: &JobId, work: &mut Work) -> Vec<Result<Decision, Fate>> {
@@ -153,16 +155,11 @@ impl Run<'_> {
         let _one = self.manifests.acquire().await;
         let bytes = limited(STORE_LIMIT, shelf.store.manifest(stored)).await.map_err(|error| failed(&error))?;
         let Some(bytes) = bytes else { return Ok(Manifest::Missing) };
-        let head = tokio::task::spawn_blocking(move || serde_json::from_slice::<Head>(&bytes)).await;
-        Ok(match head {
-            Ok(Ok(head)) if head.version != manifest::VERSION => Manifest::Unusable,
-            Ok(Ok(head)) if head.job != stored.job.as_str() => Manifest::OfAnother,
-            Ok(Ok(head)) => {
-                self.known.learn(shelf, stored, head.expires_at);
-                Manifest::Expires(head.expires_at)
-            }
-            _ => Manifest::Unusable,
-        })
+        let said = said_by(stored.job.clone(), bytes).await;
+        if let Manifest::Expires(at) = said {
+            self.known.learn(shelf, stored, at);
+        }
+        Ok(said)
     }
 
     async fn remove(&self, job: &JobId, item: &Item) -> Fate {
@@ -253,6 +250,18 @@ struct Head {
     version: u32,
     job: String,
     expires_at: Option<Timestamp>,
+}
+
+/// What a manifest says to whoever holds it for that of `job`.
+pub(super) async fn said_by(job: JobId, bytes: Bytes) -> Manifest {
+    // Up to 64 MiB of JSON: not on a thread that others wait for.
+    let head = tokio::task::spawn_blocking(move || serde_json::from_slice::<Head>(&bytes)).await;
+    match head {
+        Ok(Ok(head)) if head.version != manifest::VERSION => Manifest::Unusable,
+        Ok(Ok(head)) if head.job != job.as_str() => Manifest::OfAnother,
+        Ok(Ok(head)) => Manifest::Expires(head.expires_at),
+        _ => Manifest::Unusable,
+    }
 }
 
 /// The stores in which nothing of a workflow is left.

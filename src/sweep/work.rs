@@ -2,8 +2,8 @@
 //! whose records are themselves due. Of all others nothing is kept, so that ten thousand cost a few megabytes.
 
 use super::{
-    Shelf,
     decide::{Held, Manifest, Moment, Policy, Workflow, record_may_go},
+    shelf::Shelf,
 };
 use crate::{
     cluster::archive::Archive,
@@ -47,11 +47,20 @@ pub(super) struct Item {
 pub(super) type Agenda = BTreeMap<JobId, Work>;
 
 /// Adds what a store has.
-pub(super) fn listed(agenda: &mut Agenda, shelf: usize, store: &str, found: Vec<Stored>) {
+pub(super) fn listed(agenda: &mut Agenda, shelf: usize, store: &str, found: impl Iterator<Item = Stored>) {
     for Stored { job, root } in found {
         let work = agenda.entry(job).or_insert_with(|| Work { workflow: Workflow::Gone, items: Vec::new() });
         work.items.push(Item::new(Some(shelf), store, root, true));
     }
+}
+
+/// What it goes by.
+#[derive(Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) moment: Moment,
+    /// Whether every store could be opened and listed: else an unknown one may be of those, and what nobody shows may be there.
+    pub(super) all_listed: bool,
 }
 
 /// Adds what all workflows' records say.
@@ -63,8 +72,7 @@ pub(super) async fn recorded(
     agenda: &mut Agenda,
     archive: &dyn Archive,
     shelves: &[Shelf],
-    policy: &Policy,
-    moment: Moment,
+    rules: Rules<'_>,
     limit: Duration,
 ) -> Result<(), Failure> {
     let mut after = None;
@@ -74,7 +82,7 @@ pub(super) async fn recorded(
         let page = asked.map_err(late)??;
         for seen in &page.workflows {
             if let Ok(job) = seen.name.parse() {
-                add(agenda, job, seen, shelves, policy, moment);
+                add(agenda, job, seen, shelves, rules);
             }
         }
         match page.next {
@@ -84,23 +92,23 @@ pub(super) async fn recorded(
     }
 }
 
-fn add(agenda: &mut Agenda, job: JobId, seen: &WorkflowSeen, shelves: &[Shelf], policy: &Policy, moment: Moment) {
+fn add(agenda: &mut Agenda, job: JobId, seen: &WorkflowSeen, shelves: &[Shelf], rules: Rules<'_>) {
     let workflow = Workflow::of(seen.state, seen.status.as_deref(), seen.created);
     let missing = match &workflow {
-        Workflow::Done(held) => promised(held, agenda.get(&job), shelves, moment),
+        Workflow::Done(held) => promised(held, agenda.get(&job), shelves, rules),
         _ => Vec::new(),
     };
     if let Some(work) = agenda.get_mut(&job) {
         work.workflow = workflow;
         work.items.extend(missing);
-    } else if !missing.is_empty() || record_may_go(&workflow, false, policy, moment) {
+    } else if !missing.is_empty() || record_may_go(&workflow, !rules.all_listed, rules.policy, rules.moment) {
         agenda.insert(job, Work { workflow, items: missing });
     }
 }
 
 /// What the record says should be somewhere and no list has: looked at only once its time is up.
-fn promised(held: &Held, found: Option<&Work>, shelves: &[Shelf], moment: Moment) -> Vec<Item> {
-    if held.deleted_at.is_some() || held.expires_at.is_none_or(|at| at > moment.now) {
+fn promised(held: &Held, found: Option<&Work>, shelves: &[Shelf], rules: Rules<'_>) -> Vec<Item> {
+    if held.deleted_at.is_some() || held.expires_at.is_none_or(|at| at > rules.moment.now) {
         return Vec::new();
     }
     let mut items = Vec::new();
@@ -109,7 +117,10 @@ fn promised(held: &Held, found: Option<&Work>, shelves: &[Shelf], moment: Moment
         let same = |item: &&Item| item.shelf == shelf && (item.root == *root || item.root.is_none() || root.is_none());
         let is_found = found.is_some_and(|work| work.items.iter().any(|item| same(&item)));
         // Of a store that could not be listed nothing is known.
-        let usable = shelf.is_none_or(|index| shelves.get(index).is_some_and(|shelf| shelf.moment.is_some()));
+        let usable = match shelf {
+            Some(index) => shelves.get(index).is_some_and(|shelf| shelf.moment.is_some()),
+            None => rules.all_listed,
+        };
         if !is_found && usable {
             items.push(Item::new(shelf, store, root.clone(), false));
         }

@@ -319,9 +319,13 @@ impl World {
             *shop.calls.lock().unwrap() = calls.clone();
         }
         let archive = Arc::new(Watched(self.sandbox.clone(), calls.clone()));
-        let stores: Vec<Arc<dyn ResultStore>> = vec![self.outputs.clone(), self.admin.clone()];
+        let shops = [self.outputs.clone(), self.admin.clone()];
+        let open = move || {
+            let stores = shops.clone().map(|shop| shop as Arc<dyn ResultStore>);
+            stores.into_iter().map(|store| ("results", Ok(store))).collect()
+        };
         let second = Duration::from_secs(1);
-        Sweeper::new(archive, stores, self.own.clone(), self.policy.clone(), me.to_owned(), second)
+        Sweeper::new(archive, Box::new(open), self.own.clone(), self.policy.clone(), me.to_owned(), second)
     }
 
     /// A finished workflow of that name, with this record.
