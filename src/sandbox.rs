@@ -20,7 +20,7 @@ use crate::{
         Failure,
         seen::{Uid, WorkflowSeen, volume_name},
     },
-    workflow::{JobId, State},
+    workflow::{JobId, Order, State},
 };
 use history::{Event, History};
 use kubelet::Kubelet;
@@ -68,6 +68,11 @@ impl Sandbox {
         self.store().change(name, |workflow| workflow.seen.state = Some(state)).is_some()
     }
 
+    /// Takes the state label away.
+    pub fn unlabel(&self, name: &str) -> bool {
+        self.store().change(name, |workflow| workflow.seen.state = None).is_some()
+    }
+
     /// Replaces the workflow's data, as `kubectl edit` would.
     pub fn edit(&self, name: &str, data: BTreeMap<String, Vec<u8>>) -> bool {
         self.store().change(name, |workflow| workflow.data = data).is_some()
@@ -76,6 +81,11 @@ impl Sandbox {
     /// Replaces the status annotation, which nobody but the engine should do.
     pub fn annotate(&self, name: &str, status: Option<String>) -> bool {
         self.store().change(name, |workflow| workflow.seen.status = status).is_some()
+    }
+
+    /// Sets what the workflow's annotations say of its place in the queue.
+    pub fn annotate_order(&self, name: &str, order: Order) -> bool {
+        self.store().change(name, |workflow| workflow.seen.order = order).is_some()
     }
 
     /// Deletes a workflow and, as the garbage collector would, all it owns.

@@ -39,7 +39,7 @@ mod settle;
 mod shelf;
 #[cfg(test)]
 mod tests;
-pub mod turn;
+mod turn;
 mod work;
 
 pub use decide::Policy;

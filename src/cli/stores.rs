@@ -26,13 +26,7 @@ pub(super) fn opener(config: &Config, environment: &[(String, String)]) -> Resul
 
 /// The rules of expiry, as configured.
 pub(super) fn policy(config: &Config) -> crate::sweep::Policy {
-    let config::Expiry {
-        schedule: _,
-        max_per_run,
-        confirm_after,
-        clock_tolerance,
-        orphans_after,
-        keep_records,
-    } = config.expiry.clone();
+    let config::Expiry { schedule: _, max_per_run, confirm_after, clock_tolerance, orphans_after, keep_records } =
+        config.expiry.clone();
     crate::sweep::Policy { max_per_run, confirm_after, clock_tolerance, orphans_after, keep_records }
 }

@@ -113,6 +113,8 @@ pub enum WriteStep {
     Finish,
     /// Its results were deleted, their time being up.
     Expire,
+    /// What became of a notification; nothing else changes.
+    Notify,
 }
 
 impl Intent {
@@ -130,6 +132,7 @@ impl Intent {
                 WriteStep::Retry => "retry",
                 WriteStep::Finish => "finish",
                 WriteStep::Expire => "expire",
+                WriteStep::Notify => "notify",
             },
             Self::CreateVolume { .. } => "create-volume",
             Self::CreatePod(_) => "create-pod",

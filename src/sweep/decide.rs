@@ -92,6 +92,8 @@ pub struct Held {
     pub expires_at: Option<Timestamp>,
     /// When they were deleted.
     pub deleted_at: Option<Timestamp>,
+    /// Whether somebody is still to be told of it.
+    pub owes: bool,
 }
 
 /// What a store says of the manifest.
@@ -239,9 +241,13 @@ fn orphan(evidence: &Evidence, policy: &Policy, moment: Moment) -> Decision {
     }
 }
 
-/// Whether a workflow's ConfigMap may go: it is at its end, nothing of it is stored (`stored`), and its time after that is up.
+/// Whether a workflow's ConfigMap may go: it is at its end, nothing of it is
+/// stored (`stored`), nobody is still to be told, and its time after that is up.
 pub fn record_may_go(workflow: &Workflow, stored: bool, policy: &Policy, moment: Moment) -> bool {
     let (Workflow::Done(held), Some(keep), false) = (workflow, policy.keep_records, stored) else { return false };
+    if held.owes {
+        return false;
+    }
     let since = if held.places.is_empty() { Some(held.ended) } else { held.deleted_at };
     let at = since.and_then(|since| later(since.max(held.ended), keep));
     at.is_some_and(|at| matches!(moment.due(at), Due::Yes))
@@ -282,6 +288,7 @@ impl Held {
             places: results.map(places).unwrap_or_default(),
             expires_at: results.and_then(|results| results.expires_at),
             deleted_at: results.and_then(|results| results.deleted_at),
+            owes: record.notices.owed(),
         }
     }
 

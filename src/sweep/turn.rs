@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// A turn that has not changed for this long is a dead process's.
-pub const DURATION: Duration = Duration::from_secs(30);
+pub(super) const DURATION: Duration = Duration::from_secs(30);
 /// How often it is renewed.
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(10);
 
