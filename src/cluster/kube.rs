@@ -5,6 +5,7 @@
 //! of workflows fetch metadata only. Absent: watches, cluster-scoped requests, logs, Secrets.
 
 pub mod announce;
+mod archive;
 mod classify;
 mod connect;
 mod convert;
