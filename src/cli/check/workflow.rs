@@ -130,8 +130,12 @@ mod tests {
 
     fn document() -> Document {
         let url = |url: &str| FileRef { url: url.to_owned(), sha256: None };
-        let remote =
-            Remote { tx_id: "0xs3cret".to_owned(), service_id: "7".to_owned(), user_data: Some(json!("s3cret")) };
+        let remote = Remote {
+            tx_id: "0xs3cret".to_owned(),
+            service_id: "7".to_owned(),
+            user_data: Some(json!("s3cret")),
+            sha256: Vec::new(),
+        };
         let digested = FileRef { sha256: Some(Sha256::of("x")), ..url("inline:penguins.csv") };
         let input = |did: &str, source| Input { id: did.parse().unwrap(), did: did.to_owned(), source };
         Document {

@@ -66,7 +66,7 @@ fn a_providers_document_is_read_in_full() {
     let value = from_provider();
     let document = parse(&value).unwrap();
     let remote = |tx: &str, service: &str, user_data| {
-        Source::Remote(Remote { tx_id: tx.to_owned(), service_id: service.to_owned(), user_data })
+        Source::Remote(Remote { tx_id: tx.to_owned(), service_id: service.to_owned(), user_data, sha256: Vec::new() })
     };
     let input = |id: &str, source| Input { id: id.parse().unwrap(), did: format!("did:op:{id}"), source };
     let expected = Document {
