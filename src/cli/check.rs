@@ -88,7 +88,7 @@ fn answer(
     };
     match read(file) {
         Ok(document) => {
-            workflow::understood(&document, &loaded.config.limits, args.output, out)?;
+            workflow::understood(&document, &loaded.config, args.output, out)?;
             Ok(Exit::Success)
         }
         Err(Unusable::Faults(faults)) => {

@@ -109,7 +109,7 @@ async fn provision(args: &Args) -> ConfigureReport {
         job: args.job.clone(),
         document,
         policy: args.policy.clone(),
-        keys: Keys::of(config::environment()),
+        keys: Keys::of(&config::environment()),
         layout: Layout::new(&args.data),
         documents_dir: args.documents.clone(),
         local_folder: args.local_folder.clone(),

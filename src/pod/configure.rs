@@ -40,7 +40,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-pub use keys::{Keys, OPERATOR_KEY, S3_KEYS};
+pub use keys::Keys;
 pub use network::{InvalidNetwork, Network};
 pub use policy::{FetchPolicy, S3Policy};
 

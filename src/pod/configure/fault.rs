@@ -71,7 +71,7 @@ pub(super) enum FetchError {
         "the bucket '{0}' is not one that may be read here, and nothing is read without keys; the admin lists buckets in fetch.s3_buckets"
     )]
     BucketNotAllowed(String),
-    #[error("there are no keys for this bucket; the admin gives them by fetch.s3_secret")]
+    #[error("there are no keys for this bucket; the admin puts them into the Secret that fetch.secret names")]
     NoS3Keys,
     #[error("it names no object: write s3://BUCKET/KEY, without query and empty parts, and %3F for a question mark")]
     InvalidS3Key,
@@ -79,7 +79,7 @@ pub(super) enum FetchError {
     S3(String),
 
     #[error(
-        "files of a provider are asked for with the operator's key, and there is none; the admin gives it by operator.key_secret"
+        "files of a provider are asked for with the operator's key, and there is none; the admin puts it as OPERATOR_PRIVATE_KEY into the Secret that fetch.secret names"
     )]
     NoOperatorKey,
     #[error("the operator's key cannot be used: {0}")]

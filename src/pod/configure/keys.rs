@@ -2,53 +2,43 @@
 //!
 //! They come from variables of this process, which the engine sets for workflows that need them and for no others.
 
-use crate::ethereum::{InvalidKey, OperatorKey};
-use std::fmt;
-
-/// The operator's private key.
-pub const OPERATOR_KEY: &str = "OPERATOR_PRIVATE_KEY";
-/// The keys of S3, by the names that everything of Amazon's has for them. The last one may be missing.
-pub const S3_KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+use crate::{
+    ethereum::{InvalidKey, OperatorKey},
+    storage::{
+        S3Credentials, Secret,
+        secret_keys::{OPERATOR_KEY, OUTPUTS},
+    },
+};
 
 /// Keys. They are never shown.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Keys {
     pub(super) operator: Option<Result<OperatorKey, InvalidKey>>,
-    pub(super) s3: Option<S3Keys>,
-}
-
-/// Keys of S3.
-#[derive(Clone)]
-pub(super) struct S3Keys {
-    pub(super) id: String,
-    pub(super) secret: String,
-    pub(super) token: Option<String>,
+    pub(super) s3: Option<S3Credentials>,
 }
 
 impl Keys {
-    /// Those among `variables`; empty ones are none.
-    pub fn of(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        let (mut keys, mut found) = (Self::default(), [const { None }; 3]);
-        for (name, value) in variables.into_iter().filter(|(_, value)| !value.is_empty()) {
-            if name == OPERATOR_KEY {
-                keys.operator = Some(value.parse());
-            } else if let Some((_, slot)) = S3_KEYS.iter().zip(&mut found).find(|(key, _)| **key == name) {
-                *slot = Some(value);
-            }
-        }
-        if let [Some(id), Some(secret), token] = found {
-            keys.s3 = Some(S3Keys { id, secret, token });
-        }
-        keys
-    }
-}
+    /// The variables that have the operator's key.
+    pub const OPERATOR: [&str; 1] = [OPERATOR_KEY];
+    /// The variables that have the keys of buckets.
+    pub const S3: [&str; 3] = [OUTPUTS.access_key_id, OUTPUTS.secret_access_key, OUTPUTS.session_token];
 
-impl fmt::Debug for Keys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keys")
-            .field("operator", &self.operator)
-            .field("s3", &self.s3.as_ref().map(|_| "(not shown)"))
-            .finish()
+    /// Those among `variables`; what is empty or half is none.
+    pub fn of(variables: &[(String, String)]) -> Self {
+        // Secrets made by hand often end in a line's end.
+        let value = |name: &str| {
+            let found = variables.iter().rfind(|(given, _)| given == name);
+            found.map(|(_, value)| value.trim().to_owned()).filter(|value| !value.is_empty())
+        };
+        let s3 = value(OUTPUTS.access_key_id).zip(value(OUTPUTS.secret_access_key));
+        Self {
+            operator: value(OPERATOR_KEY).map(|key| key.parse()),
+            s3: s3.map(|(access_key_id, key)| S3Credentials {
+                access_key_id,
+                secret_access_key: Secret::new(key),
+                session_token: value(OUTPUTS.session_token).map(Secret::new),
+            }),
+        }
     }
 }
 
@@ -56,17 +46,23 @@ impl fmt::Debug for Keys {
 mod tests {
     use super::*;
 
+    fn of(pairs: &[(&str, &str)]) -> Keys {
+        Keys::of(&pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>())
+    }
+
     #[test]
     fn half_a_pair_is_no_key_and_no_key_is_shown() {
-        let of = |pairs: &[(&str, &str)]| Keys::of(pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())));
-        assert!(of(&[("AWS_ACCESS_KEY_ID", "AK"), ("AWS_SECRET_ACCESS_KEY", "")]).s3.is_none());
+        assert!(of(&[("AWS_ACCESS_KEY_ID", "AK"), ("AWS_SECRET_ACCESS_KEY", " ")]).s3.is_none());
+        let key = format!("0x{}\n", "c4".repeat(32));
         let keys = of(&[
-            ("AWS_SECRET_ACCESS_KEY", "c4nary"),
-            ("AWS_ACCESS_KEY_ID", "c4nary"),
-            ("OPERATOR_PRIVATE_KEY", &"c4".repeat(32)),
+            ("AWS_SECRET_ACCESS_KEY", "c4nary\n"),
+            ("AWS_ACCESS_KEY_ID", "AK"),
+            ("OPERATOR_PRIVATE_KEY", &key),
+            ("AWS_SESSION_TOKEN", ""),
         ]);
-        assert!(keys.s3.as_ref().is_some_and(|keys| keys.token.is_none()));
-        assert!(!format!("{keys:?}").contains("c4"), "{keys:?}");
+        let s3 = keys.s3.as_ref().unwrap();
+        assert!(s3.session_token.is_none() && s3.secret_access_key.expose() == "c4nary");
+        assert!(matches!(keys.operator, Some(Ok(_))) && !format!("{keys:?}").contains("c4"), "{keys:?}");
         let wrong = of(&[("OPERATOR_PRIVATE_KEY", "c4nary")]);
         assert!(matches!(wrong.operator, Some(Err(_))) && !format!("{wrong:?}").contains("c4"));
     }

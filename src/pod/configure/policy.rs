@@ -57,6 +57,8 @@ pub struct S3Policy {
     pub endpoint: Option<String>,
     /// Whether the bucket stands in the path rather than in the host name.
     pub path_style: bool,
+    /// Whether the server may be one of plain `http:`.
+    pub allow_http: bool,
 }
 
 impl Default for FetchPolicy {
@@ -76,7 +78,7 @@ impl Default for FetchPolicy {
             max_redirects: 5,
             ipfs_gateways: Vec::new(),
             arweave_gateways: Vec::new(),
-            s3: S3Policy { region: "us-east-1".to_owned(), path_style: true, ..S3Policy::default() },
+            s3: S3Policy { region: "us-east-1".to_owned(), ..S3Policy::default() },
             provider_double_slash: false,
         }
     }

@@ -26,14 +26,14 @@ pub(super) fn check(url: &str) -> Result<(), String> {
     }
 }
 
-/// Bucket names as S3 has them: what is not plainly one is not compared with the admin's list.
+/// Bucket names as old ones and other servers' have them too. What is not plainly one is not compared with the admin's list.
 fn bucket_and_key(rest: &str) -> Result<(), String> {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-');
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     match rest.strip_prefix("//").and_then(|rest| rest.split_once('/')) {
-        Some((bucket, key)) if (3..=63).contains(&bucket.len()) && bucket.bytes().all(allowed) && !key.is_empty() => {
+        Some((bucket, key)) if (3..=255).contains(&bucket.len()) && bucket.bytes().all(allowed) && !key.is_empty() => {
             Ok(())
         }
-        _ => Err("'s3:' is followed by // and a bucket (3 to 63 of a-z 0-9 . -), a / and a key".to_owned()),
+        _ => Err("'s3:' is followed by // and a bucket (3 or more of A-Z a-z 0-9 . _ -), a / and a key".to_owned()),
     }
 }
 
@@ -108,7 +108,6 @@ mod tests {
             "s3://secret-token",
             "s3://secret-token/",
             "s3://b/secret-token",
-            "s3://Bucket/secret-token",
             "s3://u:secret-token@bucket/k",
             "s3:///secret-token",
             "s3:secret-token/k",

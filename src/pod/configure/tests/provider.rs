@@ -6,7 +6,7 @@ use super::{
     server::{Server, Then, raw},
     *,
 };
-use crate::workflow::document::Remote;
+use crate::{storage::secret_keys::OPERATOR_KEY, workflow::document::Remote};
 use market::{DID, Market, TX};
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn case(market: &Market) -> Case {
     let mut case = Case::new();
     case.task.document.metadata_uri = Some(market.url());
     case.task.document.inputs.push(input(remote("access", None)));
-    case.task.keys = Keys::of([(OPERATOR_KEY.to_owned(), KEY.to_owned())]);
+    case.task.keys = Keys::of(&[(OPERATOR_KEY.to_owned(), KEY.to_owned())]);
     case
 }
 
@@ -163,8 +163,8 @@ async fn without_a_key_or_a_ddo_no_provider_is_asked() {
     case.task.keys = Keys::default();
     let done = case.run().await;
     assert_eq!(done.fault(), (31, "NoOperatorKey"));
-    assert!(done.out.contains("operator.key_secret"), "{}", done.out);
-    case.task.keys = Keys::of([(OPERATOR_KEY.to_owned(), "no key".to_owned())]);
+    assert!(done.out.contains("fetch.secret"), "{}", done.out);
+    case.task.keys = Keys::of(&[(OPERATOR_KEY.to_owned(), "no key".to_owned())]);
     let done = case.run().await;
     assert_eq!(done.fault(), (31, "NoOperatorKey"));
     assert!(!done.out.contains("no key"), "{}", done.out);
