@@ -28,7 +28,7 @@ enum Command {
     Local(local::LocalArgs),
     Check(check::CheckArgs),
     /// (In pods) Fetch a workflow's data sets and algorithm.
-    Configure(configure::Args),
+    Configure(Box<configure::Args>),
     /// (In pods) Run the algorithm, keep its exit status and its log.
     Exec(exec::ExecArgs),
     /// (In pods) Store outputs and logs.
@@ -64,7 +64,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Run(args) => run::run(&args).into(),
         Command::Local(args) => local::run(&args).into(),
         Command::Check(args) => check::run(args, read, &mut io::stdout().lock(), &mut io::stderr().lock()).into(),
-        Command::Configure(args) => configure::run(args).into(),
+        Command::Configure(args) => configure::run(*args).into(),
         Command::Exec(args) => exec::run(args).into(),
         Command::Publish(args) => publish::run(args).into(),
     }

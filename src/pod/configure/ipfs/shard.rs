@@ -27,7 +27,7 @@ pub(super) fn step(entries: &[Entry], name: &[u8], level: usize) -> Step {
     let prefix = format!("{byte:02X}");
     let mut of_byte = entries.iter().filter_map(|entry| Some((entry.name.strip_prefix(prefix.as_bytes())?, entry.cid)));
     match of_byte.find(|(rest, _)| rest.is_empty() || *rest == name) {
-        Some((rest, cid)) if rest.is_empty() => Step::Down(cid),
+        Some(([], cid)) => Step::Down(cid),
         Some((_, cid)) => Step::Found(cid),
         None => Step::Absent,
     }

@@ -104,7 +104,7 @@ async fn an_order_of_another_service_buys_nothing() {
 }
 
 #[tokio::test]
-async fn the_old_engines_two_slashes_are_a_switch() {
+async fn the_old_double_slash_is_a_switch() {
     for double in [false, true] {
         let market = Market::new(&["x"]).await;
         let mut case = case(&market);
@@ -185,7 +185,7 @@ async fn a_ddo_that_is_needed_is_asked_for_until_it_comes() {
 }
 
 #[tokio::test]
-async fn a_provider_that_answers_anything_else_ends_with_a_reason() {
+async fn a_provider_that_answers_nonsense_is_told() {
     let endpoints = |fileinfo: &str, download: &str| {
         json!({"serviceEndpoints": {"fileinfo": ["POST", fileinfo], "download": ["GET", download]}}).to_string()
     };
