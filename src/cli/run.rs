@@ -239,5 +239,6 @@ pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
         results_claim: storage.claim.clone(),
         adminlogs_claim: storage.adminlogs_claim.clone(),
         storage_secret: storage.secret.clone(),
+        inputs_secret: config.fetch.secret.clone(),
     })
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::workflow::{AssetId, Document, Facts, JobId, Record, Resources, Stage, digest::Sha256};
 use jiff::Timestamp;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// A pod that is wanted. It is a function of workflow, document, record and policy, so it can be built again after a crash.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,10 @@ pub enum Task {
     Configure {
         /// The digest at the time of the claim.
         document: Sha256,
+        /// Whether it wants files of a provider, who is asked with the operator's key.
+        remote: bool,
+        /// The buckets that it names.
+        buckets: BTreeSet<String>,
     },
     /// Run the author's image.
     Algorithm {
@@ -106,7 +110,11 @@ pub fn spec_for(
             let image = document.map(|document| document.algorithm.container.reference()).unwrap_or_default();
             Task::Publish { facts: Box::new(Facts::of(job, record, image, expires_at(record, policy))) }
         }
-        (Stage::Configure, Some(_)) => Task::Configure { document: record.document },
+        (Stage::Configure, Some(document)) => Task::Configure {
+            document: record.document,
+            remote: document.is_remote(),
+            buckets: document.buckets().into_iter().map(str::to_owned).collect(),
+        },
         (Stage::Algorithm, Some(document)) => Task::Algorithm {
             image: document.algorithm.container.reference(),
             entrypoint: document.algorithm.container.entrypoint.clone(),

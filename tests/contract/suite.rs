@@ -210,7 +210,7 @@ pub(crate) fn spec(name: &str, owner: &Uid, stage: Stage, attempt: u32) -> PodSp
         owner: owner.clone(),
         stage,
         attempt,
-        task: Task::Configure { document: Sha256::of("document") },
+        task: Task::Configure { document: Sha256::of("document"), remote: false, buckets: Default::default() },
         deadline: Duration::from_hours(1),
         grace: Duration::from_secs(30),
     }

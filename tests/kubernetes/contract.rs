@@ -92,6 +92,7 @@ fn settings() -> Settings {
         results_claim: None,
         adminlogs_claim: None,
         storage_secret: "operator-engine-storage".to_owned(),
+        inputs_secret: "operator-engine-storage".to_owned(),
     }
 }
 
