@@ -9,6 +9,7 @@ pub mod local;
 pub mod output;
 pub mod publish;
 pub mod run;
+mod templates;
 
 use crate::workflow::Document;
 use std::{io, path::Path, process::ExitCode};

@@ -22,6 +22,7 @@ pub mod quantity;
 mod rules;
 mod seed;
 mod storage;
+mod taint;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -36,6 +37,7 @@ pub use notify::{Http, Notify};
 pub use pods::{Images, Pods, PullPolicy};
 pub use quantity::Cpus;
 pub use storage::{Storage, StorageTarget};
+pub use taint::{NodeLabel, Taint};
 pub use url::redacted;
 
 use layers::{Known, Layer};

@@ -2,7 +2,11 @@
 
 mod milestones;
 
-use super::{chain, config_args::ConfigArgs};
+use super::{
+    chain,
+    config_args::ConfigArgs,
+    templates::{self, TemplateErrors},
+};
 use crate::{
     clock::{Clock, SystemClock},
     cluster::{
@@ -10,7 +14,7 @@ use crate::{
         kube::{ConnectError, Kube, connect, events},
         manifest::Settings,
     },
-    config::{Config, LogFormat, StorageTarget},
+    config::{Config, LogFormat, StorageTarget, Taint},
     exit::Exit,
     http::{Pages, serve},
     plan::{Plan, View},
@@ -19,8 +23,10 @@ use crate::{
     telemetry::{self, Form},
     workflow::{digest::Sha256, record::Holder},
 };
+use k8s_openapi::api::core::v1::Toleration;
 use milestones::Milestones;
 use std::{
+    collections::BTreeMap,
     io::{self, Write as _},
     path::PathBuf,
     sync::Arc,
@@ -42,9 +48,11 @@ pub struct RunArgs {
 
 /// Why the engine ended, other than by request.
 #[derive(Debug, thiserror::Error)]
-enum RunError {
+pub(super) enum RunError {
     #[error("nothing says where results go: set storage.kind and what it needs")]
     NoStorage,
+    #[error(transparent)]
+    Templates(#[from] TemplateErrors),
     #[error("the cluster cannot be reached")]
     Connect(#[from] ConnectError),
     #[error("the pages cannot be served on {0}; set http.listen to a free address, or to \"\" for none")]
@@ -57,7 +65,7 @@ enum RunError {
 
 impl RunError {
     fn exit(&self) -> Exit {
-        if matches!(self, Self::NoStorage) { Exit::Configuration } else { Exit::Failure }
+        if matches!(self, Self::NoStorage | Self::Templates(_)) { Exit::Configuration } else { Exit::Failure }
     }
 }
 
@@ -99,7 +107,8 @@ pub fn run(args: &RunArgs) -> Exit {
 }
 
 async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
-    let settings = settings(config)?;
+    let settings = Settings { templates: templates::load(&args.config, config)?, ..settings(config)? };
+    templates::try_on(&settings, &config.plan_policy())?;
     let connection = connect(args.kubeconfig.as_deref(), config.cadence.request_timeout).await?;
     let namespace = config.engine.jobs_namespace.clone().unwrap_or(connection.namespace);
     let clock = Arc::new(SystemClock::new());
@@ -173,7 +182,18 @@ fn identity(config: &Config, clock: &dyn Clock) -> Holder {
     Holder { identity: format!("{lease}-{short}"), lease }
 }
 
-fn settings(config: &Config) -> Result<Settings, RunError> {
+fn toleration(taint: &Taint) -> Toleration {
+    Toleration {
+        key: Some(taint.key.clone()),
+        operator: Some(if taint.value.is_some() { "Equal" } else { "Exists" }.to_owned()),
+        value: taint.value.clone(),
+        effect: taint.effect.map(str::to_owned),
+        toleration_seconds: None,
+    }
+}
+
+/// What pods are made of, by the configuration, without templates.
+pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
     let Config { limits, images, pods, storage, .. } = config;
     let StorageTarget::Directory(path) = &storage.target else { return Err(RunError::NoStorage) };
     let own = |image: &Option<String>| image.clone().unwrap_or_else(|| images.engine.clone());
@@ -190,7 +210,10 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
         service_account: pods.service_account.clone(),
         node_scope: pods.node_selector_scope.clone(),
         runtime_class: pods.runtime_class.clone(),
-        tolerations: Vec::new(),
+        tolerations: pods.tolerations.iter().map(toleration).collect(),
+        gpu_tolerations: pods.gpu_tolerations.iter().map(toleration).collect(),
+        gpu_node_selector: pods.gpu_node_labels.iter().map(|l| (l.key.clone(), l.value.clone())).collect(),
+        templates: BTreeMap::new(),
         storage_class: pods.storage_class.clone(),
         disk: limits.disk,
         cpu_millis: limits.cpus.millis(),
