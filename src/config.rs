@@ -6,9 +6,12 @@
 //! is wrong. Past it nothing checks a value again.
 //!
 //! Nothing below `load` reads the environment: it is handed in. [`environment`] is the one place in the program that asks
-//! the operating system for it. No key holds a credential; URLs may, and are shown without their query and user.
+//! the operating system for it. No key holds a credential: those of stores are read
+//! beside it, by [`credentials`]. URLs of `[notify]` may, and are shown without their query and user.
 
 mod cadence;
+mod certificates;
+mod credentials;
 pub mod duration;
 mod engine;
 mod fault;
@@ -16,9 +19,9 @@ mod fetch;
 mod layers;
 mod limits;
 mod notify;
+mod operator_key;
 mod pods;
 mod policy;
-pub mod quantity;
 mod rules;
 mod seed;
 mod storage;
@@ -28,15 +31,18 @@ mod tests;
 mod url;
 mod values;
 
+pub use crate::workflow::quantity::Cpus;
 pub use cadence::{Cadence, Cleaning, Lease, Retries, Waiting};
+pub use credentials::{StoreCredentials, credentials};
 pub use engine::{Engine, LogFormat};
 pub use fault::{ConfigErrors, Fault};
 pub use fetch::Fetch;
 pub use limits::{Environment, Limits};
 pub use notify::{Http, Notify};
+pub use operator_key::operator_key;
 pub use pods::{Images, Pods, PullPolicy};
-pub use quantity::Cpus;
-pub use storage::{Storage, StorageTarget};
+pub use seed::{Old, old_variables};
+pub use storage::Storage;
 pub use taint::{NodeLabel, Taint};
 pub use url::redacted;
 
@@ -76,7 +82,7 @@ pub struct Config {
     pub cleaning: Cleaning,
     /// `[fetch]`.
     pub fetch: Fetch,
-    /// `[storage]`.
+    /// `[storage]`, `[s3]`, `[ipfs]`, `[ipfs_cluster]` and `[adminlogs]`.
     pub storage: Storage,
     /// `[notify]`.
     pub notify: Notify,

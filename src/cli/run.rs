@@ -1,6 +1,10 @@
 //! `run`: the engine in a cluster, until it is told to stop.
 
+mod announcing;
 mod milestones;
+mod notifying;
+#[cfg(test)]
+mod tests;
 
 use super::{
     chain,
@@ -11,18 +15,19 @@ use crate::{
     clock::{Clock, SystemClock},
     cluster::{
         command,
-        kube::{ConnectError, Kube, connect, events},
+        kube::{ConnectError, Kube, announce::Announcer, connect, events},
         manifest::Settings,
     },
-    config::{Config, LogFormat, StorageTarget, Taint},
+    config::{self, Config, ConfigErrors, LogFormat, Taint},
     exit::Exit,
     http::{Pages, serve},
+    notify::{DeliverError, Round},
     plan::{Plan, View},
-    storage::Target,
     supervisor::{Ended, Supervisor},
     telemetry::{self, Form},
     workflow::{digest::Sha256, record::Holder},
 };
+use announcing::Announcing;
 use k8s_openapi::api::core::v1::Toleration;
 use milestones::Milestones;
 use std::{
@@ -59,13 +64,18 @@ pub(super) enum RunError {
     Listen(std::net::SocketAddr, #[source] io::Error),
     #[error("signals cannot be received")]
     Signals(#[source] io::Error),
+    #[error("the operator's key cannot be used")]
+    Key(#[source] ConfigErrors),
+    #[error("notifications cannot be sent")]
+    Notify(#[from] DeliverError),
     #[error(transparent)]
     Ended(#[from] Ended),
 }
 
 impl RunError {
     fn exit(&self) -> Exit {
-        if matches!(self, Self::NoStorage | Self::Templates(_)) { Exit::Configuration } else { Exit::Failure }
+        let of_configuration = matches!(self, Self::NoStorage | Self::Key(_) | Self::Templates(_));
+        if of_configuration { Exit::Configuration } else { Exit::Failure }
     }
 }
 
@@ -109,6 +119,7 @@ pub fn run(args: &RunArgs) -> Exit {
 async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     let settings = Settings { templates: templates::load(&args.config, config)?, ..settings(config)? };
     templates::try_on(&settings, &config.plan_policy())?;
+    let key = config::operator_key(&config::environment()).map_err(RunError::Key)?;
     let connection = connect(args.kubeconfig.as_deref(), config.cadence.request_timeout).await?;
     let namespace = config.engine.jobs_namespace.clone().unwrap_or(connection.namespace);
     let clock = Arc::new(SystemClock::new());
@@ -130,6 +141,22 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
         tokio::spawn(serve(listener, pages.clone(), stop.clone()));
     }
     end_on_signal(stop.clone())?;
+    let announcing = config.environment.announce.then(|| {
+        let announcement = announcing::of(config, &namespace, key.as_ref().map(|key| key.address().to_string()));
+        let announcer = Announcer::new(&connection.client, &namespace);
+        Announcing::begin(announcement, announcer, clock.clone(), stop.clone())
+    });
+    let outbox = notifying::outbox(config, cluster.clone(), clock.clone(), key)?.map(|outbox| {
+        let (pages, stop) = (pages.clone(), stop.clone());
+        tokio::spawn(async move {
+            let count = |round: &Round| {
+                if let Some((occasion, outcome)) = round.outcome() {
+                    pages.told(occasion, outcome);
+                }
+            };
+            outbox.run(stop, &count).await
+        })
+    });
     let mut milestones =
         config.engine.events.then(|| (Milestones::default(), events::tell(&connection.client, &namespace)));
     let engine = Supervisor::new(
@@ -141,6 +168,9 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     );
     let mut watch = |view: &View, plan: &Plan| {
         pages.turn(view, plan);
+        if let Some(announcing) = &announcing {
+            announcing.turn(view, plan);
+        }
         if let Some((milestones, told)) = &mut milestones {
             // A full queue drops what is new: events are a courtesy.
             milestones.new_ones(view).into_iter().for_each(|milestone| drop(told.try_send(milestone)));
@@ -148,6 +178,10 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     };
     let ended = engine.run(stop.clone(), &mut watch).await;
     stop.cancel();
+    if let Some(outbox) = outbox {
+        // An attempt under way is carried to its end; it is bounded by its own time limits.
+        let _ = outbox.await;
+    }
     tracing::info!("the engine ends");
     Ok(ended?)
 }
@@ -195,14 +229,10 @@ fn toleration(taint: &Taint) -> Toleration {
 /// What pods are made of, by the configuration, without templates.
 pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
     let Config { limits, images, pods, storage, .. } = config;
-    let StorageTarget::Directory(path) = &storage.target else { return Err(RunError::NoStorage) };
+    let Some(targets) = storage.targets.clone() else { return Err(RunError::NoStorage) };
     let own = |image: &Option<String>| image.clone().unwrap_or_else(|| images.engine.clone());
     Ok(Settings {
-        commands: command::Settings {
-            fetch: config.fetch.policy(),
-            target: Target::Directory { path: path.clone() },
-            max_log: limits.max_log,
-        },
+        commands: command::Settings { fetch: config.fetch.policy(), targets, max_log: limits.max_log },
         configure_image: own(&images.configure),
         publish_image: own(&images.publish),
         pull_policy: images.pull_policy.as_str().to_owned(),
@@ -216,11 +246,11 @@ pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
         templates: BTreeMap::new(),
         storage_class: pods.storage_class.clone(),
         disk: limits.disk,
-        cpu_millis: limits.cpus.millis(),
-        memory: limits.memory,
-        gpus: limits.gpus,
+        resources: limits.resources(),
         gpu_resource: limits.gpu_resource.clone(),
         allow_root: pods.allow_root,
         results_claim: storage.claim.clone(),
+        adminlogs_claim: storage.adminlogs_claim.clone(),
+        storage_secret: storage.secret.clone(),
     })
 }

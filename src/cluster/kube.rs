@@ -4,6 +4,7 @@
 //! justified them may have run out (kube-rs/kube#2082). Reads have a time limit, which the client by default has not. Lists
 //! of workflows fetch metadata only, and of what comes only the parts that count are kept ([`wire`]). Absent: watches, cluster-scoped requests, logs, Secrets.
 
+pub mod announce;
 mod classify;
 mod connect;
 mod convert;
@@ -17,7 +18,7 @@ pub use connect::{ConnectError, Connection, connect};
 
 use super::{
     Cluster, Freshness, WorkflowRead, document_text,
-    manifest::{self, COHORT_LABEL, COMPONENT_LABEL, MANAGED_BY, OWNER_LABEL, Settings},
+    manifest::{self, COHORT_LABEL, COMPONENT_LABEL, MANAGED_BY, OWNER_LABEL, Settings, WORKFLOW_LABEL},
     restricted::{Profile, violations},
 };
 use crate::{
@@ -31,6 +32,7 @@ use crate::{
     },
     workflow::{
         JobId, Stage,
+        notice::{NOTIFY_LABEL, OWED},
         record::{MAX_LEN, STATE_LABEL, STATUS_ANNOTATION},
     },
 };
@@ -99,7 +101,8 @@ impl Cluster for Kube {
             // The preconditions.
             "uid": write.uid.0,
             "resourceVersion": write.version.0.to_string(),
-            "labels": {STATE_LABEL: write.state.as_str()},
+            // Null takes a label away.
+            "labels": {STATE_LABEL: write.state.as_str(), NOTIFY_LABEL: write.record.notices.owed().then_some(OWED)},
             "annotations": {STATUS_ANNOTATION: record},
         }});
         match self.workflows.patch_metadata(name, &patch).await {

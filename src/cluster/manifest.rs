@@ -5,6 +5,9 @@
 //! workflow's one volume that its stage is for, by `subPath` mounts; the folders behind them are made by the configure
 //! stage, and no other pod mounts their parent writable, so none can be swapped for a link (CVE-2021-25741).
 
+mod credentials;
+mod results;
+
 use super::{
     command::{self, Places},
     placement,
@@ -16,8 +19,7 @@ use crate::{
         seen::{Uid, volume_name},
     },
     pod::{layout::Layout, termination},
-    storage::Target,
-    workflow::{JobId, Stage},
+    workflow::{JobId, Resources, Stage},
 };
 use k8s_openapi::{
     api::core::v1::{
@@ -81,24 +83,22 @@ pub struct Settings {
     pub storage_class: Option<String>,
     /// The volume's size in bytes, and the limit of local storage.
     pub disk: u64,
-    /// CPU of the algorithm, in millicores.
-    pub cpu_millis: u64,
-    /// Memory of the algorithm, in bytes.
-    pub memory: u64,
-    /// GPUs of the algorithm.
-    pub gpus: u32,
+    /// The most that an algorithm gets, and what a filter gets, GPUs apart.
+    pub resources: Resources,
     /// The name of the GPU resource.
     pub gpu_resource: String,
     /// Whether algorithm and filter may run as root in their container, for images that insist. Weaker than restricted.
     pub allow_root: bool,
-    /// The claim that publish finds mounted at the directory of its target.
+    /// The claim that publish finds mounted at the directory of outputs.
     pub results_claim: Option<String>,
+    /// The same for a directory of admin logs with a claim of its own.
+    pub adminlogs_claim: Option<String>,
+    /// The Secret that publish takes its credentials from.
+    pub storage_secret: String,
 }
 
-/// CPU of the engine's own stages.
-const OWN_CPU_MILLIS: u64 = 500;
-/// Memory of the engine's own stages: they stream, so it does not depend on what they move.
-const OWN_MEMORY: u64 = 256 << 20;
+/// What the engine's own stages get. They stream, so it does not depend on what they move.
+const OWN: Resources = Resources { cpu_millis: 500, memory: 256 << 20, gpus: 0 };
 
 /// The volume of a workflow: one, for all its stages.
 pub fn volume(job: &JobId, owner: &Uid, settings: &Settings) -> PersistentVolumeClaim {
@@ -179,21 +179,14 @@ fn container(spec: &PodSpec, settings: &Settings, root: bool) -> Container {
     };
     let line = command::arguments(spec, &settings.commands, &places);
     let own = matches!(spec.stage, Stage::Configure | Stage::Publish);
-    let variables = command::variables(spec, &places.layout);
+    let variables = variables(spec, settings, &places);
     Container {
         name: CONTAINER.to_owned(),
         image: Some(image(spec, settings)),
         image_pull_policy: Some(settings.pull_policy.clone()),
         // A filter's image knows what to run.
         command: line.map(|line| std::iter::once(program).chain(line).collect()),
-        env: (!variables.is_empty()).then(|| {
-            let variable = |(name, value): (&str, String)| EnvVar {
-                name: name.to_owned(),
-                value: Some(value),
-                ..Default::default()
-            };
-            variables.into_iter().map(variable).collect()
-        }),
+        env: (!variables.is_empty()).then_some(variables),
         resources: Some(resources(spec, settings)),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
@@ -210,6 +203,13 @@ fn container(spec: &PodSpec, settings: &Settings, root: bool) -> Container {
     }
 }
 
+fn variables(spec: &PodSpec, settings: &Settings, places: &Places) -> Vec<EnvVar> {
+    let plain =
+        |(name, value): (&str, String)| EnvVar { name: name.to_owned(), value: Some(value), ..Default::default() };
+    let plain = command::variables(spec, &places.layout).into_iter().map(plain);
+    plain.chain(credentials::variables(spec.stage, settings)).collect()
+}
+
 fn image(spec: &PodSpec, settings: &Settings) -> String {
     match &spec.task {
         Task::Configure { .. } => settings.configure_image.clone(),
@@ -220,17 +220,18 @@ fn image(spec: &PodSpec, settings: &Settings) -> String {
 
 /// Requests are limits: what a job was promised it has, and no more.
 fn resources(spec: &PodSpec, settings: &Settings) -> ResourceRequirements {
-    let (cpu, memory) = match spec.stage {
-        Stage::Configure | Stage::Publish => (OWN_CPU_MILLIS, OWN_MEMORY),
-        Stage::Algorithm | Stage::Filter => (settings.cpu_millis, settings.memory),
+    let Resources { cpu_millis, memory, gpus } = match &spec.task {
+        Task::Algorithm { resources, .. } => *resources,
+        Task::Filter { .. } => Resources { gpus: 0, ..settings.resources },
+        Task::Configure { .. } | Task::Publish { .. } => OWN,
     };
     let mut amounts = BTreeMap::from([
-        ("cpu".to_owned(), Quantity(format!("{cpu}m"))),
+        ("cpu".to_owned(), Quantity(format!("{cpu_millis}m"))),
         ("memory".to_owned(), bytes(memory)),
         ("ephemeral-storage".to_owned(), bytes(settings.disk)),
     ]);
-    if placement::has_gpus(spec, settings) {
-        amounts.insert(settings.gpu_resource.clone(), Quantity(settings.gpus.to_string()));
+    if gpus > 0 {
+        amounts.insert(settings.gpu_resource.clone(), Quantity(gpus.to_string()));
     }
     ResourceRequirements { limits: Some(amounts.clone()), requests: Some(amounts), claims: None }
 }
@@ -239,10 +240,9 @@ fn resources(spec: &PodSpec, settings: &Settings) -> ResourceRequirements {
 const DOCUMENTS: &str = "/workflow";
 const DATA_VOLUME: &str = "data";
 const DOCUMENTS_VOLUME: &str = "workflow";
-const RESULTS_VOLUME: &str = "results";
 const TMP_VOLUME: &str = "tmp";
 /// The names of the engine's own volumes in a pod.
-pub(super) const RESERVED_VOLUMES: [&str; 4] = [DATA_VOLUME, DOCUMENTS_VOLUME, RESULTS_VOLUME, TMP_VOLUME];
+pub(super) const RESERVED_VOLUMES: [&str; 5] = [DATA_VOLUME, DOCUMENTS_VOLUME, TMP_VOLUME, "results", "adminlogs"];
 
 fn mounts(spec: &PodSpec, settings: &Settings) -> Vec<VolumeMount> {
     let whole = |read_only: bool| VolumeMount {
@@ -275,11 +275,8 @@ fn mounts(spec: &PodSpec, settings: &Settings) -> Vec<VolumeMount> {
         Stage::Filter => vec![part("inputs", true), part("outputs", false), part("logs", false)],
         Stage::Publish => vec![whole(true), part("adminlogs", false)],
     };
-    if let (Stage::Publish, Some(_), Target::Directory { path }) =
-        (spec.stage, &settings.results_claim, &settings.commands.target)
-    {
-        mounts.push(other(RESULTS_VOLUME, &path.to_string_lossy(), false));
-    }
+    mounts.extend(results::mounts(spec.stage, settings));
+    mounts.extend(credentials::mount(spec.stage, settings));
     mounts.push(other(TMP_VOLUME, "/tmp", false));
     mounts
 }
@@ -298,9 +295,8 @@ fn volumes(spec: &PodSpec, settings: &Settings) -> Vec<Volume> {
             ..Default::default()
         });
     }
-    if let (Stage::Publish, Some(name)) = (spec.stage, &settings.results_claim) {
-        volumes.push(claim(RESULTS_VOLUME, name.clone()));
-    }
+    volumes.extend(results::volumes(spec.stage, settings));
+    volumes.extend(credentials::volume(spec.stage, settings));
     let tmp = EmptyDirVolumeSource { size_limit: Some(bytes(settings.disk)), medium: None };
     volumes.push(Volume { name: TMP_VOLUME.to_owned(), empty_dir: Some(tmp), ..Default::default() });
     volumes

@@ -30,7 +30,9 @@ pub(super) async fn look(
 ) -> Result<Evidence, Failure> {
     let cached = Freshness::NotOlderThan(newest);
     Ok(match look {
-        Look::Attention | Look::Stopping => Evidence::Workflows(cluster.list_workflows(look, cached).await?),
+        Look::Attention | Look::Stopping | Look::Owed => {
+            Evidence::Workflows(cluster.list_workflows(look, cached).await?)
+        }
         Look::AuditWorkflows => Evidence::Workflows(cluster.list_workflows(look, Freshness::Consistent).await?),
         Look::Finished => Evidence::Pods(cluster.list_pods(look, cohorts, cached).await?),
         Look::AuditPods => Evidence::Pods(cluster.list_pods(look, &Cohorts::All, Freshness::Consistent).await?),

@@ -21,7 +21,7 @@ use operator_engine::{
     },
     plan::end::End,
     pod::configure::FetchPolicy,
-    storage::Target,
+    storage::{Target, Targets},
     workflow::{State, record::STATE_LABEL},
 };
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ fn settings() -> Settings {
     Settings {
         commands: command::Settings {
             fetch: FetchPolicy::default(),
-            target: Target::Directory { path: PathBuf::from("/results") },
+            targets: Targets { outputs: Target::Directory { path: PathBuf::from("/results") }, adminlogs: None },
             max_log: 1 << 20,
         },
         configure_image: "registry.example/engine:1".to_owned(),
@@ -88,12 +88,12 @@ fn settings() -> Settings {
         templates: BTreeMap::new(),
         storage_class: None,
         disk: 1 << 30,
-        cpu_millis: 1000,
-        memory: 1 << 30,
-        gpus: 0,
+        resources: operator_engine::workflow::Resources { cpu_millis: 1000, memory: 1 << 30, gpus: 0 },
         gpu_resource: "nvidia.com/gpu".to_owned(),
         allow_root: false,
         results_claim: None,
+        adminlogs_claim: None,
+        storage_secret: "operator-engine-storage".to_owned(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Kubernetes' objects as evidence. Whatever an object lacks is simply not seen; nothing here can fail.
 
 use super::{
-    MANAGED_BY,
+    COHORT_LABEL, MANAGED_BY, STATE_LABEL, STATUS_ANNOTATION, WORKFLOW_LABEL,
     wire::{Condition, ConfigMap, ContainerState, Meta, Object, Pod, PodStatus, Terminated},
 };
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
         end::End,
         seen::{LeaseSeen, PodSeen, Progress, Uid, Version, VolumeSeen, Waiting, WaitingCause, WorkflowSeen},
     },
-    workflow::State,
+    workflow::{Order, State},
 };
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -31,13 +31,14 @@ pub(super) fn workflow_seen(object: Object) -> WorkflowSeen {
 
 fn seen(metadata: Meta) -> WorkflowSeen {
     WorkflowSeen {
-        name: metadata.name,
-        uid: Uid(metadata.uid),
         version: version(metadata.resource_version.as_deref()),
         created: metadata.creation_timestamp.unwrap_or(Timestamp::UNIX_EPOCH),
-        state: metadata.labels.and_then(|labels| State::from_label(&labels.state?)),
-        status: metadata.annotations.and_then(|annotations| annotations.status),
+        state: metadata.label(STATE_LABEL).and_then(State::from_label),
+        status: metadata.annotation(STATUS_ANNOTATION).map(str::to_owned),
         deleting: metadata.deletion_timestamp.is_some(),
+        order: Order::read(|name| metadata.annotation(name)),
+        name: metadata.name,
+        uid: Uid(metadata.uid),
     }
 }
 
@@ -48,14 +49,17 @@ pub(super) fn document_data(object: ConfigMap) -> (WorkflowSeen, BTreeMap<String
     (seen(object.metadata), text.chain(binary).collect())
 }
 
+fn workflow(metadata: &Meta) -> String {
+    metadata.label(WORKFLOW_LABEL).unwrap_or_default().to_owned()
+}
+
 pub(super) fn volume_seen(object: Object) -> VolumeSeen {
-    let owner = owner(&object.metadata);
     let metadata = object.metadata;
     VolumeSeen {
-        workflow: metadata.labels.and_then(|labels| labels.workflow).unwrap_or_default(),
-        uid: Uid(metadata.uid),
+        workflow: workflow(&metadata),
         version: version(metadata.resource_version.as_deref()),
-        owner,
+        owner: owner(&metadata),
+        uid: Uid(metadata.uid),
     }
 }
 
@@ -72,20 +76,17 @@ pub(super) fn lease_seen(lease: &Lease) -> LeaseSeen {
 }
 
 pub(super) fn pod_seen(pod: Pod) -> PodSeen {
-    let progress = pod.status.as_ref().map_or_else(not_started, progress);
-    let owner = owner(&pod.metadata);
     let metadata = pod.metadata;
-    let labels = metadata.labels.unwrap_or_default();
     PodSeen {
+        version: version(metadata.resource_version.as_deref()),
+        workflow: workflow(&metadata),
+        // Only what carries our label can be ours, whoever else names the same owner.
+        owner: owner(&metadata).filter(|_| metadata.label(MANAGED_BY.0) == Some(MANAGED_BY.1)),
+        cohort: metadata.label(COHORT_LABEL).and_then(|cohort| cohort.parse().ok()),
+        deleting: metadata.deletion_timestamp.is_some(),
+        progress: pod.status.as_ref().map_or_else(not_started, progress),
         name: metadata.name,
         uid: Uid(metadata.uid),
-        version: version(metadata.resource_version.as_deref()),
-        // Only what carries our label can be ours, whoever else names the same owner.
-        owner: owner.filter(|_| labels.managed_by.as_deref() == Some(MANAGED_BY.1)),
-        cohort: labels.cohort.and_then(|cohort| cohort.parse().ok()),
-        workflow: labels.workflow.unwrap_or_default(),
-        deleting: metadata.deletion_timestamp.is_some(),
-        progress,
     }
 }
 

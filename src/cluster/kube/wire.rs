@@ -3,9 +3,13 @@
 //! Everything else is passed over while it is parsed and never takes memory. That is most of an object: `managedFields` alone,
 //! as a tree, is many times what is read of a pod, and a list shows thousands of them.
 
+use super::{MANAGED_BY, WORKFLOW_LABEL};
 use k8s_openapi::ByteString;
-use serde::Deserialize;
-use std::collections::BTreeMap;
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use std::{collections::BTreeMap, fmt};
 
 /// A list, or one page of it. Both parts must be there: an answer without them says nothing.
 #[derive(Debug, Deserialize)]
@@ -36,30 +40,57 @@ pub(super) struct Meta {
     pub(super) resource_version: Option<String>,
     pub(super) creation_timestamp: Option<jiff::Timestamp>,
     pub(super) deletion_timestamp: Option<jiff::Timestamp>,
-    pub(super) labels: Option<Labels>,
-    pub(super) annotations: Option<Annotations>,
+    pub(super) labels: Option<Ours>,
+    pub(super) annotations: Option<Ours>,
     pub(super) owner_references: Option<Vec<Owner>>,
 }
 
-/// Our labels. A test holds their names equal to the constants.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Labels {
-    #[serde(rename = "app.kubernetes.io/managed-by")]
-    pub(super) managed_by: Option<String>,
-    pub(super) workflow: Option<String>,
-    #[serde(rename = "operator-engine/cohort")]
-    pub(super) cohort: Option<String>,
-    #[serde(rename = "operator-engine/state")]
-    pub(super) state: Option<String>,
+/// The labels or annotations that are read. Others may be large: `kubectl apply` keeps a whole document in one.
+#[derive(Debug, Default)]
+pub(super) struct Ours(BTreeMap<String, String>);
+
+impl Meta {
+    pub(super) fn label(&self, key: &str) -> Option<&str> {
+        self.labels.as_ref()?.get(key)
+    }
+
+    pub(super) fn annotation(&self, key: &str) -> Option<&str> {
+        self.annotations.as_ref()?.get(key)
+    }
 }
 
-/// Our annotation.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Annotations {
-    #[serde(rename = "operator-engine/status")]
-    pub(super) status: Option<String>,
+impl Ours {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ours {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Picking;
+
+        impl<'de> Visitor<'de> for Picking {
+            type Value = Ours;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("labels or annotations")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ours, A::Error> {
+                let mut ours = Ours::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    if key.starts_with("operator-engine/") || [MANAGED_BY.0, WORKFLOW_LABEL].contains(&key.as_str()) {
+                        ours.0.insert(key, map.next_value()?);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(ours)
+            }
+        }
+
+        deserializer.deserialize_map(Picking)
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -18,10 +18,14 @@ pub(super) enum Fault {
     Changed { path: String },
     #[error("{path} cannot be read")]
     Unreadable { path: String, source: io::Error },
+    #[error("{store} does not give back the manifest that it has just stored; look at its log")]
+    Lost { store: String },
     #[error("publishing was asked to end early")]
     Interrupted,
     #[error("the task cannot be understood: {message}")]
     Misunderstood { message: String },
+    #[error("{message}; correct the Secret that storage.secret names")]
+    Credentials { message: String },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -36,7 +40,8 @@ impl Fault {
             Self::Unreadable { .. } => "VolumeUnreadable",
             Self::Interrupted => "Interrupted",
             Self::Misunderstood { .. } => "InvalidTask",
-            Self::Storage(StorageError::Retry { .. }) => "StorageUnavailable",
+            Self::Credentials { .. } => "InvalidCredentials",
+            Self::Lost { .. } | Self::Storage(StorageError::Retry { .. }) => "StorageUnavailable",
             Self::Storage(StorageError::Denied { .. }) => "StorageDenied",
             Self::Storage(StorageError::Misconfigured { .. } | StorageError::Missing { .. }) => "StorageMisconfigured",
         }
@@ -51,7 +56,11 @@ impl Fault {
     /// Whether another attempt may succeed with nobody doing anything about it.
     pub(super) fn retry(&self) -> bool {
         match self {
-            Self::Changed { .. } | Self::Unreadable { .. } | Self::Interrupted => true,
+            Self::Changed { .. }
+            | Self::Unreadable { .. }
+            | Self::Lost { .. }
+            | Self::Credentials { .. }
+            | Self::Interrupted => true,
             Self::Storage(error) => error.retry(),
             Self::TooManyFiles { .. }
             | Self::TooLarge { .. }
