@@ -11,6 +11,7 @@ pub mod publish;
 pub mod run;
 mod stores;
 pub mod sweep;
+mod templates;
 
 use crate::workflow::Document;
 use std::{io, path::Path, process::ExitCode};
