@@ -17,6 +17,7 @@ mod credentials;
 mod error;
 #[cfg(test)]
 pub(crate) mod faulty;
+pub mod ipfs;
 pub mod keys;
 pub mod manifest;
 mod place;

@@ -9,7 +9,10 @@
 mod contract;
 mod faults;
 mod identity;
+mod ipfs;
+mod ipfs_kills;
 mod kills;
+mod mfs_suite;
 mod object_store_suite;
 mod objects;
 mod proxy;
