@@ -6,7 +6,7 @@
 pub mod command;
 pub mod kube;
 pub mod manifest;
-mod placement;
+pub mod placement;
 pub mod restricted;
 pub mod template;
 
