@@ -5,6 +5,7 @@
 //! of workflows fetch metadata only, and of what comes only the parts that count are kept ([`wire`]). Absent: watches, cluster-scoped requests, logs, Secrets.
 
 pub mod announce;
+mod archive;
 mod classify;
 mod connect;
 mod convert;

@@ -1,10 +1,12 @@
 //! One kind of object in one namespace: requests, and of their answers the parts that are read.
 
 use super::{Listed, convert::version, wire::Page};
+use jiff::fmt::rfc2822;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Client, Error, Resource,
     api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams},
+    client::Body,
     core::{Request, request},
 };
 use serde::{
@@ -46,13 +48,34 @@ impl Objects {
         }
         let mut items = Vec::new();
         loop {
-            let page: Page<T> = self.ask(build(&self.request, &parameters)).await?;
-            items.extend(page.items.into_iter().flatten().map(convert));
-            match page.metadata.r#continue.filter(|token| !token.is_empty()) {
+            let (page, next) = self.page(&parameters, build, convert).await?;
+            items.extend(page.items);
+            match next {
                 Some(token) => parameters.continue_token = Some(token),
-                None => return Ok(Listed { items, version: version(page.metadata.resource_version.as_deref()) }),
+                None => return Ok(Listed { items, version: page.version }),
             }
         }
+    }
+
+    /// The page that `parameters` name, and how the next one is asked for.
+    pub(super) async fn page<T: DeserializeOwned, S>(
+        &self,
+        parameters: &ListParams,
+        build: fn(&Request, &ListParams) -> Built,
+        convert: fn(T) -> S,
+    ) -> Result<(Listed<S>, Option<String>), Error> {
+        let page: Page<T> = self.ask(build(&self.request, parameters)).await?;
+        let items = page.items.into_iter().flatten().map(convert).collect();
+        let version = version(page.metadata.resource_version.as_deref());
+        Ok((Listed { items, version }, page.metadata.r#continue.filter(|token| !token.is_empty())))
+    }
+
+    /// The server's own time: the `Date` of an answer (RFC 9110, 6.6.1), here of the smallest list that `parameters` allow.
+    pub(super) async fn date(&self, parameters: ListParams) -> Result<Option<jiff::Timestamp>, Error> {
+        let request = self.request.list_metadata(&parameters.limit(1)).map_err(Error::BuildRequest)?;
+        let answer = self.client.send(request.map(Body::from)).await?;
+        let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
+        Ok(date.and_then(|date| rfc2822::parse(date).ok()).map(|date| date.timestamp()))
     }
 
     /// One object, if it is there.
