@@ -12,16 +12,16 @@
 mod cadence;
 mod certificates;
 mod credentials;
-pub mod duration;
 mod engine;
+mod expiry;
 mod fault;
 mod fetch;
 mod layers;
 mod limits;
 mod notify;
+mod operator_key;
 mod pods;
 mod policy;
-pub mod quantity;
 mod rules;
 mod seed;
 mod storage;
@@ -30,15 +30,17 @@ mod tests;
 mod url;
 mod values;
 
+pub use crate::workflow::{duration, quantity::Cpus};
 pub use cadence::{Cadence, Cleaning, Lease, Retries, Waiting};
 pub use credentials::{StoreCredentials, credentials};
 pub use engine::{Engine, LogFormat};
+pub use expiry::Expiry;
 pub use fault::{ConfigErrors, Fault};
 pub use fetch::Fetch;
 pub use limits::{Environment, Limits};
 pub use notify::{Http, Notify};
+pub use operator_key::operator_key;
 pub use pods::{Images, Pods, PullPolicy};
-pub use quantity::Cpus;
 pub use seed::{Old, old_variables};
 pub use storage::Storage;
 pub use url::redacted;
@@ -81,6 +83,8 @@ pub struct Config {
     pub fetch: Fetch,
     /// `[storage]`, `[s3]`, `[ipfs]`, `[ipfs_cluster]` and `[adminlogs]`.
     pub storage: Storage,
+    /// `[expiry]`.
+    pub expiry: Expiry,
     /// `[notify]`.
     pub notify: Notify,
     /// `[http]`.
@@ -164,6 +168,7 @@ impl Config {
             cleaning: Cleaning::read(values),
             fetch: Fetch::read(values),
             storage: Storage::read(values),
+            expiry: Expiry::read(values),
             notify: Notify::read(values),
             http: Http::read(values),
         }

@@ -6,10 +6,14 @@
 
 mod counted;
 mod metrics;
+mod sweeps;
+
+pub use sweeps::SweepNumbers;
 
 use crate::{
     clock::Clock,
     plan::{Plan, Verdict, View, standing::Standing, view::OwnLease},
+    workflow::notice::Occasion,
 };
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use counted::Counted;
@@ -69,6 +73,11 @@ impl Pages {
         Counted::new(cluster, self.metrics.clone())
     }
 
+    /// Counts a notification and what became of it: `delivered`, `failed` or `undelivered`.
+    pub fn told(&self, occasion: Occasion, outcome: &'static str) {
+        self.metrics.told(occasion, outcome);
+    }
+
     /// Shows a turn of the loop.
     pub fn turn(&self, view: &View, plan: &Plan) {
         let now = self.clock.now();
@@ -82,6 +91,11 @@ impl Pages {
             shown.workflows =
                 plan.verdicts.iter().map(|(name, verdict)| (name.clone(), line(view, name, verdict))).collect();
         }
+    }
+
+    /// Counts a sweep.
+    pub fn swept(&self, run: &SweepNumbers) {
+        self.metrics.sweeps.count(run);
     }
 
     fn shown(&self) -> MutexGuard<'_, Shown> {

@@ -33,7 +33,7 @@ pub use credentials::{Credentials, IpfsCredentials, S3Credentials, Secret};
 pub use error::StorageError;
 pub use keys::{Folder, Keys};
 pub use place::Place;
-pub use result_store::{Removed, ResultStore, Stored};
+pub use result_store::{Relinked, Removed, ResultStore, Stored};
 pub use results::open_results;
 pub use target::{Ipfs, IpfsCluster, S3, Target, Targets};
 pub use tree::{Broken, TreeFile, TreeSource, TreeStore};
@@ -105,6 +105,11 @@ impl Storage {
     #[cfg(test)]
     pub(crate) fn wrapped(self, wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Self {
         Self { store: wrap(self.store), ..self }
+    }
+
+    /// The store itself, without what this type adds: for what it has no words for.
+    pub fn object_store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
     }
 
     /// The store's name for people and records, without credentials.

@@ -1,6 +1,9 @@
 //! `run`: the engine in a cluster, until it is told to stop.
 
+mod announcing;
+mod expiry;
 mod milestones;
+mod notifying;
 #[cfg(test)]
 mod tests;
 
@@ -9,17 +12,19 @@ use crate::{
     clock::{Clock, SystemClock},
     cluster::{
         command,
-        kube::{ConnectError, Kube, connect, events},
+        kube::{ConnectError, Kube, announce::Announcer, connect, events},
         manifest::Settings,
     },
-    config::{Config, LogFormat},
+    config::{self, Config, ConfigErrors, LogFormat},
     exit::Exit,
     http::{Pages, serve},
+    notify::{DeliverError, Round},
     plan::{Plan, View},
     supervisor::{Ended, Supervisor},
     telemetry::{self, Form},
     workflow::{digest::Sha256, record::Holder},
 };
+use announcing::Announcing;
 use milestones::Milestones;
 use std::{
     io::{self, Write as _},
@@ -43,22 +48,29 @@ pub struct RunArgs {
 
 /// Why the engine ended, other than by request.
 #[derive(Debug, thiserror::Error)]
-enum RunError {
+pub(super) enum RunError {
     #[error("nothing says where results go: set storage.kind and what it needs")]
     NoStorage,
     #[error("the cluster cannot be reached")]
     Connect(#[from] ConnectError),
     #[error("the pages cannot be served on {0}; set http.listen to a free address, or to \"\" for none")]
     Listen(std::net::SocketAddr, #[source] io::Error),
+    #[error(transparent)]
+    Credentials(#[from] ConfigErrors),
     #[error("signals cannot be received")]
     Signals(#[source] io::Error),
+    #[error("the operator's key cannot be used")]
+    Key(#[source] ConfigErrors),
+    #[error("notifications cannot be sent")]
+    Notify(#[from] DeliverError),
     #[error(transparent)]
     Ended(#[from] Ended),
 }
 
 impl RunError {
     fn exit(&self) -> Exit {
-        if matches!(self, Self::NoStorage) { Exit::Configuration } else { Exit::Failure }
+        let configured = matches!(self, Self::NoStorage | Self::Credentials(_) | Self::Key(_));
+        if configured { Exit::Configuration } else { Exit::Failure }
     }
 }
 
@@ -101,6 +113,7 @@ pub fn run(args: &RunArgs) -> Exit {
 
 async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     let settings = settings(config)?;
+    let key = config::operator_key(&config::environment()).map_err(RunError::Key)?;
     let connection = connect(args.kubeconfig.as_deref(), config.cadence.request_timeout).await?;
     let namespace = config.engine.jobs_namespace.clone().unwrap_or(connection.namespace);
     let clock = Arc::new(SystemClock::new());
@@ -122,8 +135,27 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
         tokio::spawn(serve(listener, pages.clone(), stop.clone()));
     }
     end_on_signal(stop.clone())?;
+    let announcing = config.environment.announce.then(|| {
+        let announcement = announcing::of(config, &namespace, key.as_ref().map(|key| key.address().to_string()));
+        let announcer = Announcer::new(&connection.client, &namespace);
+        Announcing::begin(announcement, announcer, clock.clone(), stop.clone())
+    });
+    let outbox = notifying::outbox(config, cluster.clone(), clock.clone(), key)?.map(|outbox| {
+        let (pages, stop) = (pages.clone(), stop.clone());
+        tokio::spawn(async move {
+            let count = |round: &Round| {
+                if let Some((occasion, outcome)) = round.outcome() {
+                    pages.told(occasion, outcome);
+                }
+            };
+            outbox.run(stop, &count).await
+        })
+    });
     let mut milestones =
         config.engine.events.then(|| (Milestones::default(), events::tell(&connection.client, &namespace)));
+    let environment = config::environment();
+    let sweep = (cluster.clone(), clock.clone(), me.identity.clone());
+    let sweeps = expiry::start(config, &environment, sweep.0, sweep.1, sweep.2, pages.clone(), stop.clone())?;
     let engine = Supervisor::new(
         cluster,
         clock,
@@ -133,6 +165,9 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     );
     let mut watch = |view: &View, plan: &Plan| {
         pages.turn(view, plan);
+        if let Some(announcing) = &announcing {
+            announcing.turn(view, plan);
+        }
         if let Some((milestones, told)) = &mut milestones {
             // A full queue drops what is new: events are a courtesy.
             milestones.new_ones(view).into_iter().for_each(|milestone| drop(told.try_send(milestone)));
@@ -140,12 +175,20 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     };
     let ended = engine.run(stop.clone(), &mut watch).await;
     stop.cancel();
+    if let Some(outbox) = outbox {
+        // An attempt under way is carried to its end; it is bounded by its own time limits.
+        let _ = outbox.await;
+    }
+    if let Some(sweeps) = sweeps {
+        // The run in hand. It may be broken off at any point, so whoever insists loses nothing.
+        let _ = sweeps.await;
+    }
     tracing::info!("the engine ends");
     Ok(ended?)
 }
 
 /// The first signal asks for an orderly end, the second one insists.
-fn end_on_signal(stop: CancellationToken) -> Result<(), RunError> {
+pub(super) fn end_on_signal(stop: CancellationToken) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
     tokio::spawn(async move {
@@ -166,7 +209,7 @@ fn end_on_signal(stop: CancellationToken) -> Result<(), RunError> {
 }
 
 /// The Lease's name comes from the configured instance (a pod's UID), the identity is this process's own.
-fn identity(config: &Config, clock: &dyn Clock) -> Holder {
+pub(super) fn identity(config: &Config, clock: &dyn Clock) -> Holder {
     let random = Sha256::of(format!("{} {}", clock.now().wall, std::process::id())).to_string();
     let short: String = random.chars().take(10).collect();
     let instance = config.engine.instance.clone().unwrap_or_else(|| short.clone());
@@ -174,7 +217,7 @@ fn identity(config: &Config, clock: &dyn Clock) -> Holder {
     Holder { identity: format!("{lease}-{short}"), lease }
 }
 
-fn settings(config: &Config) -> Result<Settings, RunError> {
+pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
     let Config { limits, images, pods, storage, .. } = config;
     let Some(targets) = storage.targets.clone() else { return Err(RunError::NoStorage) };
     let own = |image: &Option<String>| image.clone().unwrap_or_else(|| images.engine.clone());
@@ -190,9 +233,7 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
         tolerations: Vec::new(),
         storage_class: pods.storage_class.clone(),
         disk: limits.disk,
-        cpu_millis: limits.cpus.millis(),
-        memory: limits.memory,
-        gpus: limits.gpus,
+        resources: limits.resources(),
         gpu_resource: limits.gpu_resource.clone(),
         allow_root: pods.allow_root,
         results_claim: storage.claim.clone(),

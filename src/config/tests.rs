@@ -117,6 +117,14 @@ const OTHERS: &[(&str, &str)] = &[
     ("retries.backoff_first", "1s"),
     ("retries.backoff_max", "1m"),
     ("cleaning.enabled", "false"),
+    ("limits.gpus_on_request", "true"),
+    ("limits.total_cpus", "8"),
+    ("limits.total_memory", "8Gi"),
+    ("limits.total_gpus", "8"),
+    ("environment.announce", "false"),
+    ("environment.id", "ocean-compute"),
+    ("environment.as_text", "true"),
+    ("environment.allowed_chain_ids", "1, 137"),
     ("fetch.max_file", "1Gi"),
     ("fetch.max_total", "2Ti"),
     ("fetch.max_files", "7"),
@@ -131,8 +139,19 @@ const OTHERS: &[(&str, &str)] = &[
     ("storage.secret", "store"),
     ("storage.expiry", "30d"),
     ("adminlogs.claim", "logs"),
+    ("expiry.schedule", "0 0 3 * * *"),
+    ("expiry.max_per_run", "7"),
+    ("expiry.confirm_after", "1h"),
+    ("expiry.clock_tolerance", "1m"),
+    ("expiry.orphans_after", "30d"),
+    ("expiry.keep_records", "90d"),
     ("notify.start_url", "https://example.org/start"),
     ("notify.stop_url", "https://example.org/stop"),
+    ("notify.timeout", "1s"),
+    ("notify.redirects", "true"),
+    ("notify.backoff_first", "1s"),
+    ("notify.backoff_max", "1m"),
+    ("notify.give_up_after", "1h"),
     ("http.listen", "[::1]:9000"),
 ];
 
@@ -151,6 +170,16 @@ fn every_key_reaches_the_checked_configuration() {
     let mut tried: BTreeSet<_> = OTHERS.iter().map(|(key, _)| (*key).to_owned()).collect();
     tried.extend(stores::tried());
     assert_eq!(tried, documented().into_iter().map(|(key, _)| key).collect(), "a key is missing in this test");
+}
+
+#[test]
+fn a_schedule_that_is_none_or_never_fires_stops_the_start() {
+    for (schedule, reason) in
+        [("0 * * * *", "six fields"), ("0 0 0 31 2 *", "never fires"), ("hourly", "not a schedule")]
+    {
+        let errors = with(&[("OPERATOR_ENGINE__EXPIRY__SCHEDULE", schedule)]).unwrap_err().to_string();
+        assert!(errors.contains("expiry.schedule") && errors.contains(reason), "{errors}");
+    }
 }
 
 #[test]

@@ -111,6 +111,10 @@ pub enum WriteStep {
     Retry,
     /// The end.
     Finish,
+    /// Its results were deleted, their time being up.
+    Expire,
+    /// What became of a notification; nothing else changes.
+    Notify,
 }
 
 impl Intent {
@@ -127,6 +131,8 @@ impl Intent {
                 WriteStep::Transition => "transition",
                 WriteStep::Retry => "retry",
                 WriteStep::Finish => "finish",
+                WriteStep::Expire => "expire",
+                WriteStep::Notify => "notify",
             },
             Self::CreateVolume { .. } => "create-volume",
             Self::CreatePod(_) => "create-pod",

@@ -5,6 +5,7 @@ use super::{
     kubelet::StopHandle,
 };
 use crate::{
+    cluster::archive::Turn,
     plan::{
         Failure,
         action::Write,
@@ -15,7 +16,7 @@ use crate::{
             WorkflowSeen, is_pod_of, volume_name,
         },
     },
-    workflow::{JobId, Stage, State, record},
+    workflow::{JobId, Order, Record, Stage, State, record},
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -28,6 +29,7 @@ pub(super) struct Store {
     pub(super) pods: BTreeMap<String, Pod>,
     pub(super) volumes: BTreeMap<String, VolumeSeen>,
     pub(super) leases: BTreeMap<String, LeaseSeen>,
+    pub(super) turn: Option<Turn>,
     pub(super) history: History,
 }
 
@@ -41,13 +43,18 @@ pub(super) struct Pod {
     pub(super) stop: StopHandle,
 }
 
+/// The label of what is owed is a function of the record.
+fn owes(seen: &WorkflowSeen) -> bool {
+    seen.status.as_deref().and_then(|status| Record::parse(status).ok()).is_some_and(|record| record.notices.owed())
+}
+
 impl Store {
-    fn next_version(&mut self) -> Version {
+    pub(super) fn next_version(&mut self) -> Version {
         self.version += 1;
         Version(self.version)
     }
 
-    fn next_uid(&mut self) -> Uid {
+    pub(super) fn next_uid(&mut self) -> Uid {
         self.uids += 1;
         Uid(format!("uid-{}", self.uids))
     }
@@ -68,6 +75,7 @@ impl Store {
             state: Some(State::Pending),
             status: None,
             deleting: false,
+            order: Order::default(),
         };
         self.workflows.insert(name.to_owned(), Workflow { seen, data });
         true
@@ -121,7 +129,10 @@ impl Store {
             Look::Stopping => &[State::Stopping],
             _ => &[State::Active],
         };
-        let in_scope = |seen: &&WorkflowSeen| seen.state.is_some_and(|state| states.contains(&state));
+        let in_scope = |seen: &&WorkflowSeen| match look {
+            Look::Owed => owes(seen),
+            _ => seen.state.is_some_and(|state| states.contains(&state)),
+        };
         let items = self.workflows.values().map(|workflow| &workflow.seen).filter(in_scope).cloned().collect();
         Listed { items, version: self.version() }
     }
