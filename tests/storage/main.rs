@@ -7,6 +7,7 @@ mod contract;
 mod faults;
 mod identity;
 mod kills;
+mod measured;
 mod object_store_suite;
 mod objects;
 mod proxy;
