@@ -7,12 +7,11 @@
 //!
 //! Nothing below `load` reads the environment: it is handed in. [`environment`] is the one place in the program that asks
 //! the operating system for it. No key holds a credential: those of stores are read
-//! beside it, by [`credentials`]. URLs of `[notify]` may, and are shown without their query and user.
+//! beside it, by [`credentials()`]. URLs of `[notify]` may, and are shown without their query and user.
 
 mod cadence;
 mod certificates;
 mod credentials;
-pub mod duration;
 mod engine;
 mod fault;
 mod fetch;
@@ -30,7 +29,7 @@ mod tests;
 mod url;
 mod values;
 
-pub use crate::workflow::quantity::Cpus;
+pub use crate::workflow::{duration, quantity::Cpus};
 pub use cadence::{Cadence, Cleaning, Lease, Retries, Waiting};
 pub use credentials::{StoreCredentials, credentials};
 pub use engine::{Engine, LogFormat};

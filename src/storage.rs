@@ -107,6 +107,11 @@ impl Storage {
         Self { store: wrap(self.store), ..self }
     }
 
+    /// The store itself, without what this type adds: for what it has no words for.
+    pub fn object_store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
     /// The store's name for people and records, without credentials.
     pub fn name(&self) -> &str {
         &self.name

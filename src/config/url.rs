@@ -7,7 +7,10 @@ use serde_json::Value as Json;
 impl Values {
     /// An http or https URL, or empty. Its query and credentials are never shown, not even when something is wrong.
     pub(super) fn url(&mut self, key: &'static str) -> Option<String> {
-        self.checked_url(key, |text, _| Ok((text.to_owned(), redacted(text))))
+        self.checked_url(key, |text, url| {
+            let shown = without_credentials(url).map_or_else(|_| redacted(text), |()| text.to_owned());
+            Ok((text.to_owned(), shown))
+        })
     }
 
     /// The URL of a server, or empty. It travels to pods and may hold no credential. Without a slash at its end.

@@ -155,9 +155,38 @@ pub fn deadline(stage: Stage, document: Option<&Document>, policy: &Policy) -> D
 }
 
 /// When the results of this record may go: counted from the recorded start of publishing, so that every attempt says the
-/// same. `None`: never.
+/// same. The sooner of what the admin and the document say. `None`: never.
 pub fn expires_at(record: &Record, policy: &Policy) -> Option<Timestamp> {
     let started = record.times.get(&Stage::Publish)?.started?;
-    let expiry = policy.storage_expiry?;
+    let wish = record.storage_expiry_secs.map(Duration::from_secs);
+    let expiry = [policy.storage_expiry, wish].into_iter().flatten().min()?;
     started.checked_add(jiff::SignedDuration::try_from(expiry).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        plan::transition,
+        workflow::record::{Holder, Times},
+    };
+
+    #[test]
+    fn a_document_may_ask_for_less_than_the_admin_gives_and_never_for_more() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        let expires = |admin: Option<u64>, document: Option<u64>| {
+            let holder = Holder { lease: "l".to_owned(), identity: "i".to_owned() };
+            let mut record = transition::claimed(&holder, Sha256::of(""), Timestamp::UNIX_EPOCH);
+            record.storage_expiry_secs = document.map(|document| hours(document).as_secs());
+            let begun = Times { started: Some(Timestamp::UNIX_EPOCH), ended: None };
+            record.times.insert(Stage::Publish, begun);
+            let policy = Policy { storage_expiry: admin.map(hours), ..Policy::default() };
+            expires_at(&record, &policy).map(|at| at.as_second() / 3600)
+        };
+        assert_eq!(expires(Some(48), Some(24)), Some(24));
+        assert_eq!(expires(Some(48), Some(72)), Some(48));
+        assert_eq!(expires(Some(48), None), Some(48));
+        assert_eq!(expires(None, Some(72)), Some(72), "for ever is no limit");
+        assert_eq!(expires(None, None), None);
+    }
 }

@@ -9,6 +9,7 @@
 //! here fetches, resolves or looks at files: a document that can be read may still name data that is not there.
 
 pub(crate) mod bounded;
+mod expiry;
 mod fields;
 mod image;
 mod read;
@@ -32,6 +33,8 @@ pub struct Document {
     pub algorithm: Algorithm,
     /// `compute.maxtime`, in seconds in the document. The configured limit applies as well.
     pub max_time: Option<Duration>,
+    /// `compute.storageExpiry`: how long its results are wanted to be kept. The configured limit applies as well.
+    pub storage_expiry: Option<Duration>,
     /// `compute.resources`: what the algorithm asks for.
     pub wish: Wish,
     /// `validUntil`: it is refused rather than started later.
@@ -46,6 +49,8 @@ pub struct Document {
     pub sha256: Sha256,
     /// Paths of members that nothing reads, for `check`.
     pub ignored: Vec<String>,
+    /// What was understood in a way that its author may not have meant, for `check`.
+    pub notes: Vec<Fault>,
 }
 
 impl Document {
@@ -213,7 +218,7 @@ impl Container {
     }
 }
 
-/// One thing that is wrong with a document.
+/// One thing that is wrong with a document, or to be known about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// Where: `stages[0].algorithm.container.image`, in the old body `spec.metadata.stages[0].…`, or empty for the

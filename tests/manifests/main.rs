@@ -9,6 +9,7 @@
 mod cluster;
 mod engine;
 mod network;
+mod store;
 
 use cluster::Cluster;
 use serde_json::{Value, json};
@@ -107,7 +108,7 @@ fn an_admin_of_one_namespace_can_install_it_there() {
     cluster.kubectl(&["create", "rolebinding", "-n", namespace, "a", "--clusterrole=admin", "--user=alice"]).unwrap();
 
     // What the overlay tells its reader to do: put the namespace's name in.
-    let copy = cluster.copy_of_manifests();
+    let copy = cluster.copy_of_manifests("one-namespace");
     let file = copy.join("overlays/one-namespace/kustomization.yaml");
     let text = std::fs::read_to_string(&file).unwrap();
     let named = text.replace("\nnamespace: operator-engine\n", &format!("\nnamespace: {namespace}\n"));

@@ -22,8 +22,8 @@ const SHOWN: usize = 500;
 
 /// Writes what the engine would run.
 pub(super) fn understood(document: &Document, config: &Config, output: Output, out: &mut dyn Write) -> io::Result<()> {
-    let algorithm = &document.algorithm;
-    let (limits, fetch) = (&config.limits, &config.fetch);
+    let (algorithm, limits, fetch) = (&document.algorithm, &config.limits, &config.fetch);
+    let kept = [config.storage.expiry, document.storage_expiry].into_iter().flatten().min();
     let limit = document.max_time.map_or(limits.max_job_duration, |asked| asked.min(limits.max_job_duration));
     if output == Output::Json {
         let inputs: Vec<_> = document
@@ -40,7 +40,9 @@ pub(super) fn understood(document: &Document, config: &Config, output: Output, o
                 "image": algorithm.container.reference(),
                 "entrypoint": algorithm.container.entrypoint,
                 "maxTimeSeconds": limit.as_secs_f64(),
+                "keptSeconds": kept.map(|kept| kept.as_secs()),
                 "ignored": document.ignored,
+                "notes": document.notes.iter().map(Fault::to_string).collect::<Vec<_>>(),
             }),
         );
     }
@@ -66,6 +68,9 @@ pub(super) fn understood(document: &Document, config: &Config, output: Output, o
             _ => duration::text(limit),
         },
     ));
+    let kept = kept.map_or_else(|| "ever".to_owned(), duration::text);
+    rows.push(row("results kept for", kept));
+    rows.extend(document.notes.iter().map(|note| row("note", note.to_string())));
     rows.extend(document.ignored.iter().map(|path| row("not read", path.clone())));
     output::table(out, &rows)
 }
@@ -174,6 +179,7 @@ mod tests {
                 custom_data: Some(json!({"s3cret": 1})),
             },
             max_time: Some(Duration::from_secs(3600)),
+            storage_expiry: Some(Duration::from_secs(48 * 3600)),
             wish: Default::default(),
             valid_until: None,
             metadata_uri: None,
@@ -181,6 +187,10 @@ mod tests {
             chain_id: None,
             sha256: Sha256::of("document"),
             ignored: vec!["stages[0].compute.Instances".to_owned()],
+            notes: vec![Fault {
+                path: "stages[0].compute.storageExpiry".to_owned(),
+                message: "has no unit".to_owned(),
+            }],
         }
     }
 
@@ -205,5 +215,7 @@ mod tests {
         assert_eq!(answer["inputs"][0]["from"][0], "https://example.org/a.csv");
         assert_eq!(answer["maxTimeSeconds"], 60.0, "the limit, not what was asked for");
         assert_eq!(answer["ignored"][0], "stages[0].compute.Instances");
+        assert_eq!(answer["keptSeconds"], 48 * 3600);
+        assert_eq!(answer["notes"][0], "stages[0].compute.storageExpiry: has no unit");
     }
 }

@@ -47,6 +47,7 @@ impl Case {
             inputs: Vec::new(),
             algorithm,
             max_time: None,
+            storage_expiry: None,
             wish: Default::default(),
             valid_until: None,
             metadata_uri: None,
@@ -54,6 +55,7 @@ impl Case {
             chain_id: None,
             sha256: Sha256::of(""),
             ignored: Vec::new(),
+            notes: Vec::new(),
         };
         let policy = FetchPolicy {
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],

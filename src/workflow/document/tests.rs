@@ -87,6 +87,7 @@ fn a_providers_document_is_read_in_full() {
             custom_data: None,
         },
         max_time: Some(Duration::from_secs(3600)),
+        storage_expiry: None,
         wish: Default::default(),
         valid_until: None,
         metadata_uri: Some("https://v4.aquarius.oceanprotocol.com".to_owned()),
@@ -105,8 +106,30 @@ fn a_providers_document_is_read_in_full() {
         ]
         .map(str::to_owned)
         .to_vec(),
+        notes: Vec::new(),
     };
     assert_eq!(document, expected);
+}
+
+#[test]
+fn an_expiry_has_a_unit_and_a_bare_number_is_hours_with_a_word_on_its_three_readings() {
+    let expiry = |value: Value| {
+        let document = parse(&with(from_provider(), "/stages/0/compute/storageExpiry", value)).unwrap();
+        (document.storage_expiry.map(|expiry| expiry.as_secs()), document.notes)
+    };
+    assert_eq!(expiry(json!("48h")), (Some(172_800), vec![]));
+    assert_eq!(expiry(json!("7d 12h")), (Some(648_000), vec![]));
+    for nothing in [json!(0), json!("0"), json!(""), json!(null)] {
+        assert_eq!(expiry(nothing), (None, vec![]), "the old engine's default: for ever");
+    }
+    for bare in [json!(48), json!("48"), json!(48.0)] {
+        let (seconds, notes) = expiry(bare);
+        assert_eq!((seconds, notes.len()), (Some(172_800), 1));
+        let note = notes[0].to_string();
+        for word in ["stages[0].compute.storageExpiry", "hours (2d)", "seconds", "divided by 60", "h\" to be sure"] {
+            assert!(note.contains(word), "{note}");
+        }
+    }
 }
 
 #[test]
@@ -323,6 +346,13 @@ fn each_fault_names_its_path() {
         ("/stages/0/compute", json!({"maxtime": 1e300}), "stages[0].compute.maxtime"),
         ("/stages/0/compute", json!({"maxtime": 1e-300}), "stages[0].compute.maxtime"),
         ("/stages/0/compute", json!({"maxtime": "1h"}), "stages[0].compute.maxtime"),
+        ("/stages/0/compute", json!({"storageExpiry": "soon"}), "stages[0].compute.storageExpiry"),
+        ("/stages/0/compute", json!({"storageExpiry": "2 fortnights"}), "stages[0].compute.storageExpiry"),
+        ("/stages/0/compute", json!({"storageExpiry": "1ms"}), "stages[0].compute.storageExpiry"),
+        ("/stages/0/compute", json!({"storageExpiry": -48}), "stages[0].compute.storageExpiry"),
+        ("/stages/0/compute", json!({"storageExpiry": 1e300}), "stages[0].compute.storageExpiry"),
+        ("/stages/0/compute", json!({"storageExpiry": 2_592_000}), "stages[0].compute.storageExpiry"),
+        ("/stages/0/compute", json!({"storageExpiry": true}), "stages[0].compute.storageExpiry"),
         ("/stages/0/compute", json!({"maxtime": "NaN"}), "stages[0].compute.maxtime"),
         ("/stages/0/compute", json!({"maxtime": "inf"}), "stages[0].compute.maxtime"),
         ("/stages/0/compute", json!({"maxtime": true}), "stages[0].compute.maxtime"),
