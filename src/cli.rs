@@ -9,6 +9,9 @@ pub mod local;
 pub mod output;
 pub mod publish;
 pub mod run;
+mod stores;
+pub mod sweep;
+mod templates;
 
 use crate::workflow::Document;
 use std::{io, path::Path, process::ExitCode};
@@ -27,6 +30,7 @@ enum Command {
     Run(run::RunArgs),
     Local(local::LocalArgs),
     Check(check::CheckArgs),
+    Sweep(sweep::SweepArgs),
     /// (In pods) Fetch a workflow's data sets and algorithm.
     Configure(Box<configure::Args>),
     /// (In pods) Run the algorithm, keep its exit status and its log.
@@ -64,6 +68,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Run(args) => run::run(&args).into(),
         Command::Local(args) => local::run(&args).into(),
         Command::Check(args) => check::run(args, read, &mut io::stdout().lock(), &mut io::stderr().lock()).into(),
+        Command::Sweep(args) => sweep::run(&args).into(),
         Command::Configure(args) => configure::run(*args).into(),
         Command::Exec(args) => exec::run(args).into(),
         Command::Publish(args) => publish::run(args).into(),

@@ -33,7 +33,7 @@ pub use credentials::{Credentials, IpfsCredentials, S3Credentials, Secret};
 pub use error::StorageError;
 pub use keys::{Folder, Keys};
 pub use place::Place;
-pub use result_store::{Removed, ResultStore, Stored};
+pub use result_store::{Relinked, Removed, ResultStore, Stored};
 pub use results::open_results;
 pub use target::{Ipfs, IpfsCluster, S3, Target, Targets};
 pub use tree::{Broken, TreeFile, TreeSource, TreeStore};

@@ -94,6 +94,10 @@ const OTHERS: &[(&str, &str)] = &[
     ("images.pull_secret", "registry"),
     ("pods.service_account", "jobs"),
     ("pods.node_selector_scope", "compute"),
+    ("pods.tolerations", "jobs=only:NoSchedule, spot"),
+    ("pods.gpu_tolerations", "nvidia.com/gpu:NoSchedule"),
+    ("pods.gpu_node_labels", "accelerator=l4"),
+    ("pods.templates", "/etc/operator-engine/templates"),
     ("pods.runtime_class", "gvisor"),
     ("pods.allow_root", "true"),
     ("pods.storage_class", "gp2"),
@@ -148,6 +152,12 @@ const OTHERS: &[(&str, &str)] = &[
     ("storage.secret", "store"),
     ("storage.expiry", "30d"),
     ("adminlogs.claim", "logs"),
+    ("expiry.schedule", "0 0 3 * * *"),
+    ("expiry.max_per_run", "7"),
+    ("expiry.confirm_after", "1h"),
+    ("expiry.clock_tolerance", "1m"),
+    ("expiry.orphans_after", "30d"),
+    ("expiry.keep_records", "90d"),
     ("notify.start_url", "https://example.org/start"),
     ("notify.stop_url", "https://example.org/stop"),
     ("notify.timeout", "1s"),
@@ -173,6 +183,16 @@ fn every_key_reaches_the_checked_configuration() {
     let mut tried: BTreeSet<_> = OTHERS.iter().map(|(key, _)| (*key).to_owned()).collect();
     tried.extend(stores::tried());
     assert_eq!(tried, documented().into_iter().map(|(key, _)| key).collect(), "a key is missing in this test");
+}
+
+#[test]
+fn a_schedule_that_is_none_or_never_fires_stops_the_start() {
+    for (schedule, reason) in
+        [("0 * * * *", "six fields"), ("0 0 0 31 2 *", "never fires"), ("hourly", "not a schedule")]
+    {
+        let errors = with(&[("OPERATOR_ENGINE__EXPIRY__SCHEDULE", schedule)]).unwrap_err().to_string();
+        assert!(errors.contains("expiry.schedule") && errors.contains(reason), "{errors}");
+    }
 }
 
 #[test]
