@@ -12,6 +12,7 @@ mod identity;
 mod ipfs;
 mod ipfs_kills;
 mod kills;
+mod measured;
 mod mfs_suite;
 mod object_store_suite;
 mod objects;
