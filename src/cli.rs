@@ -11,6 +11,7 @@ pub mod publish;
 pub mod run;
 mod stores;
 pub mod sweep;
+mod templates;
 
 use crate::workflow::Document;
 use std::{io, path::Path, process::ExitCode};
@@ -31,7 +32,7 @@ enum Command {
     Check(check::CheckArgs),
     Sweep(sweep::SweepArgs),
     /// (In pods) Fetch a workflow's data sets and algorithm.
-    Configure(configure::Args),
+    Configure(Box<configure::Args>),
     /// (In pods) Run the algorithm, keep its exit status and its log.
     Exec(exec::ExecArgs),
     /// (In pods) Store outputs and logs.
@@ -68,7 +69,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Local(args) => local::run(&args).into(),
         Command::Check(args) => check::run(args, read, &mut io::stdout().lock(), &mut io::stderr().lock()).into(),
         Command::Sweep(args) => sweep::run(&args).into(),
-        Command::Configure(args) => configure::run(args).into(),
+        Command::Configure(args) => configure::run(*args).into(),
         Command::Exec(args) => exec::run(args).into(),
         Command::Publish(args) => publish::run(args).into(),
     }

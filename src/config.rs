@@ -25,6 +25,7 @@ mod policy;
 mod rules;
 mod seed;
 mod storage;
+mod taint;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -43,6 +44,7 @@ pub use operator_key::operator_key;
 pub use pods::{Images, Pods, PullPolicy};
 pub use seed::{Old, old_variables};
 pub use storage::Storage;
+pub use taint::{NodeLabel, Taint};
 pub use url::redacted;
 
 use layers::{Known, Layer};

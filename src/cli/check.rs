@@ -11,11 +11,17 @@ use super::{
     chain,
     config_args::ConfigArgs,
     output::{self, Output},
+    run::settings,
+    templates,
 };
 use crate::{
+    cluster::manifest::Settings,
     config::{Effective, Loaded},
     exit::Exit,
-    workflow::document::{Document, Fault},
+    workflow::{
+        Stage,
+        document::{Document, Fault},
+    },
 };
 use std::{
     io::{self, Write},
@@ -34,10 +40,13 @@ pub struct CheckArgs {
     /// The form of the answer; with json, standard output has one JSON document and nothing else
     #[arg(short, long, value_enum, default_value_t, hide_possible_values = true, value_name = "table|json")]
     output: Output,
-    /// Show what the variables of an old deployment are in a file of this engine: FILE is its Deployment, the list under
-    /// `env` in it, or KEY=VALUE lines. Credentials are named, never shown
+    /// Show what the variables of an old deployment are in a file of this engine: FILE is its Deployment, its list
+    /// of variables, or KEY=VALUE lines. Credentials are named, never shown
     #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "files"])]
     from_env: Option<PathBuf>,
+    /// Show the pod that this stage gets of an example, templates and all, instead: a manifest, as JSON
+    #[arg(long, value_name = "configure|algorithm|filter|publish", conflicts_with = "file", value_parser = stage)]
+    pod: Option<Stage>,
     /// A workflow to check instead: a document, or the manifest of the ConfigMap that holds one
     file: Option<PathBuf>,
 }
@@ -46,6 +55,7 @@ const EXAMPLES: &str = "\
 Examples:
   operator-engine check --config site.toml
   OPERATOR_ENGINE__LIMITS__MAX_JOBS=20 operator-engine check | grep -v default
+  operator-engine check --config site/ --pod algorithm
   operator-engine check manifests/examples/penguins/workflow.yaml
   kubectl kustomize manifests/examples/penguins | operator-engine check /dev/stdin
   operator-engine check --from-env old/operator.yml > site.toml
@@ -97,6 +107,18 @@ fn answer(
     for warning in &loaded.warnings {
         writeln!(err, "warning: {warning}")?;
     }
+    let settings = match pods(args, loaded) {
+        Ok(settings) => settings,
+        Err(error) => {
+            unusable(args, &error, out, err)?;
+            return Ok(Exit::Configuration);
+        }
+    };
+    if let Some(stage) = args.pod {
+        let pod = settings.and_then(|settings| templates::sample(stage, &settings, &loaded.config.plan_policy()));
+        output::json(out, &pod)?;
+        return Ok(Exit::Success);
+    }
     let Some(file) = &args.file else {
         values(&loaded.values, args.output, out)?;
         return Ok(Exit::Success);
@@ -115,6 +137,23 @@ fn answer(
             Ok(Exit::WorkflowRefused)
         }
     }
+}
+
+fn stage(text: &str) -> Result<Stage, String> {
+    let known = Stage::ALL.into_iter().find(|stage| stage.as_str() == text);
+    known.ok_or_else(|| "the stages are configure, algorithm, filter and publish".to_owned())
+}
+
+/// What pods are made of, with templates that were tried. None without a store, where no pod is made.
+fn pods(args: &CheckArgs, loaded: &Loaded) -> Result<Option<Settings>, String> {
+    let templates = templates::load(&args.config, &loaded.config).map_err(|errors| errors.to_string())?;
+    let settings = match settings(&loaded.config) {
+        Ok(settings) => Settings { templates, ..settings },
+        Err(error) if args.pod.is_some() => return Err(error.to_string()),
+        Err(_) => return Ok(None),
+    };
+    templates::try_on(&settings, &loaded.config.plan_policy()).map_err(|errors| errors.to_string())?;
+    Ok(Some(settings))
 }
 
 /// For people on `err`; a program finds it in the document that it expects.

@@ -7,7 +7,11 @@ mod notifying;
 #[cfg(test)]
 mod tests;
 
-use super::{chain, config_args::ConfigArgs};
+use super::{
+    chain,
+    config_args::ConfigArgs,
+    templates::{self, TemplateErrors},
+};
 use crate::{
     clock::{Clock, SystemClock},
     cluster::{
@@ -15,7 +19,7 @@ use crate::{
         kube::{ConnectError, Kube, announce::Announcer, connect, events},
         manifest::Settings,
     },
-    config::{self, Config, ConfigErrors, LogFormat},
+    config::{self, Config, ConfigErrors, LogFormat, Taint},
     exit::Exit,
     http::{Pages, serve},
     notify::{DeliverError, Round},
@@ -25,8 +29,10 @@ use crate::{
     workflow::{digest::Sha256, record::Holder},
 };
 use announcing::Announcing;
+use k8s_openapi::api::core::v1::Toleration;
 use milestones::Milestones;
 use std::{
+    collections::BTreeMap,
     io::{self, Write as _},
     path::PathBuf,
     sync::Arc,
@@ -51,6 +57,8 @@ pub struct RunArgs {
 pub(super) enum RunError {
     #[error("nothing says where results go: set storage.kind and what it needs")]
     NoStorage,
+    #[error(transparent)]
+    Templates(#[from] TemplateErrors),
     #[error("the cluster cannot be reached")]
     Connect(#[from] ConnectError),
     #[error("the pages cannot be served on {0}; set http.listen to a free address, or to \"\" for none")]
@@ -69,8 +77,9 @@ pub(super) enum RunError {
 
 impl RunError {
     fn exit(&self) -> Exit {
-        let configured = matches!(self, Self::NoStorage | Self::Credentials(_) | Self::Key(_));
-        if configured { Exit::Configuration } else { Exit::Failure }
+        let of_configuration =
+            matches!(self, Self::NoStorage | Self::Credentials(_) | Self::Key(_) | Self::Templates(_));
+        if of_configuration { Exit::Configuration } else { Exit::Failure }
     }
 }
 
@@ -112,7 +121,8 @@ pub fn run(args: &RunArgs) -> Exit {
 }
 
 async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
-    let settings = settings(config)?;
+    let settings = Settings { templates: templates::load(&args.config, config)?, ..settings(config)? };
+    templates::try_on(&settings, &config.plan_policy())?;
     let key = config::operator_key(&config::environment()).map_err(RunError::Key)?;
     let connection = connect(args.kubeconfig.as_deref(), config.cadence.request_timeout).await?;
     let namespace = config.engine.jobs_namespace.clone().unwrap_or(connection.namespace);
@@ -217,6 +227,17 @@ pub(super) fn identity(config: &Config, clock: &dyn Clock) -> Holder {
     Holder { identity: format!("{lease}-{short}"), lease }
 }
 
+fn toleration(taint: &Taint) -> Toleration {
+    Toleration {
+        key: Some(taint.key.clone()),
+        operator: Some(if taint.value.is_some() { "Equal" } else { "Exists" }.to_owned()),
+        value: taint.value.clone(),
+        effect: taint.effect.map(str::to_owned),
+        toleration_seconds: None,
+    }
+}
+
+/// What pods are made of, by the configuration, without templates.
 pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
     let Config { limits, images, pods, storage, .. } = config;
     let Some(targets) = storage.targets.clone() else { return Err(RunError::NoStorage) };
@@ -230,7 +251,10 @@ pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
         service_account: pods.service_account.clone(),
         node_scope: pods.node_selector_scope.clone(),
         runtime_class: pods.runtime_class.clone(),
-        tolerations: Vec::new(),
+        tolerations: pods.tolerations.iter().map(toleration).collect(),
+        gpu_tolerations: pods.gpu_tolerations.iter().map(toleration).collect(),
+        gpu_node_selector: pods.gpu_node_labels.iter().map(|l| (l.key.clone(), l.value.clone())).collect(),
+        templates: BTreeMap::new(),
         storage_class: pods.storage_class.clone(),
         disk: limits.disk,
         resources: limits.resources(),
@@ -239,5 +263,6 @@ pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
         results_claim: storage.claim.clone(),
         adminlogs_claim: storage.adminlogs_claim.clone(),
         storage_secret: storage.secret.clone(),
+        inputs_secret: config.fetch.secret.clone(),
     })
 }

@@ -1,6 +1,6 @@
 //! URLs as values: checked, and shown without what may be a credential.
 
-use super::values::{Values, string};
+use super::values::{Values, string, texts};
 use config::Value;
 use serde_json::Value as Json;
 
@@ -20,6 +20,25 @@ impl Values {
             let server = text.trim_end_matches('/').to_owned();
             Ok((server.clone(), server))
         })
+    }
+
+    /// The URLs of servers, as those of [`Values::server`]: an array, or a text with commas.
+    pub(super) fn servers(&mut self, key: &'static str) -> Vec<String> {
+        self.read_showing(
+            key,
+            |value| {
+                let mut servers = Vec::new();
+                for text in texts(value)? {
+                    without_credentials(&parse(&text)?)?;
+                    servers.push(text.trim_end_matches('/').to_owned());
+                }
+                Ok((servers.clone(), Json::from(servers)))
+            },
+            |value| {
+                let shown = texts(value).map(|texts| texts.iter().map(|text| redacted(text)).collect::<Vec<_>>());
+                shown.map_or_else(|_| HIDDEN.to_owned(), |shown| Json::from(shown).to_string())
+            },
+        )
     }
 
     /// What the URLs of files begin with; ends in a slash. `ipfs://` is one.

@@ -1,12 +1,13 @@
 //! The pods of a workflow as they are wanted. A cluster turns them into Kubernetes objects, the sandbox into processes.
 
 use super::{
+    cohort::Cohort,
     policy::Policy,
     seen::{Uid, pod_name},
 };
 use crate::workflow::{AssetId, Document, Facts, JobId, Record, Resources, Stage, digest::Sha256};
 use jiff::Timestamp;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// A pod that is wanted. It is a function of workflow, document, record and policy, so it can be built again after a crash.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub struct PodSpec {
     pub stage: Stage,
     /// The attempt, from 0.
     pub attempt: u32,
+    /// Its cohort: a label, by which ended pods are asked for.
+    pub cohort: Cohort,
     /// What it does.
     pub task: Task,
     /// `activeDeadlineSeconds`: how long it may take in all, even when no engine watches.
@@ -34,6 +37,10 @@ pub enum Task {
     Configure {
         /// The digest at the time of the claim.
         document: Sha256,
+        /// Whether it wants files of a provider, who is asked with the operator's key.
+        remote: bool,
+        /// The buckets that it names.
+        buckets: BTreeSet<String>,
     },
     /// Run the author's image.
     Algorithm {
@@ -106,7 +113,11 @@ pub fn spec_for(
             let image = document.map(|document| document.algorithm.container.reference()).unwrap_or_default();
             Task::Publish { facts: Box::new(Facts::of(job, record, image, expires_at(record, policy))) }
         }
-        (Stage::Configure, Some(_)) => Task::Configure { document: record.document },
+        (Stage::Configure, Some(document)) => Task::Configure {
+            document: record.document,
+            remote: document.is_remote(),
+            buckets: document.buckets().into_iter().map(str::to_owned).collect(),
+        },
         (Stage::Algorithm, Some(document)) => Task::Algorithm {
             image: document.algorithm.container.reference(),
             entrypoint: document.algorithm.container.entrypoint.clone(),
@@ -126,6 +137,7 @@ pub fn spec_for(
         owner: owner.clone(),
         stage,
         attempt: record.attempt,
+        cohort: Cohort::of(record, stage),
         task,
         deadline: deadline(stage, document.map(|document| &**document), policy),
         grace: policy.stop_grace,

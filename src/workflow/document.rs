@@ -72,16 +72,32 @@ impl Document {
 
     /// The keys of the ConfigMap that `inline:` urls name.
     pub fn inline_keys(&self) -> BTreeSet<&str> {
+        self.files().filter_map(FileRef::inline_key).collect()
+    }
+
+    /// The buckets that `s3:` urls name.
+    pub fn buckets(&self) -> BTreeSet<&str> {
+        self.files().filter_map(FileRef::bucket).collect()
+    }
+
+    /// Whether some of it comes from a provider.
+    pub fn is_remote(&self) -> bool {
+        self.sources().any(|source| matches!(source, Source::Remote(_)))
+    }
+
+    fn files(&self) -> impl Iterator<Item = &FileRef> {
+        self.sources().flat_map(|source| match source {
+            Source::Urls(files) => files.as_slice(),
+            Source::Remote(_) => &[],
+        })
+    }
+
+    fn sources(&self) -> impl Iterator<Item = &Source> {
         let algorithm = match &self.algorithm.source {
             AlgorithmSource::Files(source) => Some(source),
             AlgorithmSource::Raw(_) | AlgorithmSource::Image => None,
         };
-        let sources = self.inputs.iter().map(|input| &input.source).chain(algorithm);
-        let files = sources.flat_map(|source| match source {
-            Source::Urls(files) => files.as_slice(),
-            Source::Remote(_) => &[],
-        });
-        files.filter_map(FileRef::inline_key).collect()
+        self.inputs.iter().map(|input| &input.source).chain(algorithm)
     }
 }
 
@@ -155,6 +171,14 @@ impl FileRef {
             _ => None,
         }
     }
+
+    /// The bucket that an `s3:` url names; none for any other url.
+    pub fn bucket(&self) -> Option<&str> {
+        match self.url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("s3") => rest.split('/').next(),
+            _ => None,
+        }
+    }
 }
 
 /// A provider's service.
@@ -166,6 +190,8 @@ pub struct Remote {
     pub service_id: String,
     /// `algouserdata`, `userdata` or `userData`, whichever is there first.
     pub user_data: Option<serde_json::Value>,
+    /// The digests that its files must have, by position, where the document gives them.
+    pub sha256: Vec<Option<Sha256>>,
 }
 
 /// The image and how it is started.

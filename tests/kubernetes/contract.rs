@@ -84,6 +84,9 @@ fn settings() -> Settings {
         node_scope: None,
         runtime_class: None,
         tolerations: Vec::new(),
+        gpu_tolerations: Vec::new(),
+        gpu_node_selector: BTreeMap::new(),
+        templates: BTreeMap::new(),
         storage_class: None,
         disk: 1 << 30,
         resources: operator_engine::workflow::Resources { cpu_millis: 1000, memory: 1 << 30, gpus: 0 },
@@ -92,6 +95,7 @@ fn settings() -> Settings {
         results_claim: None,
         adminlogs_claim: None,
         storage_secret: "operator-engine-storage".to_owned(),
+        inputs_secret: "operator-engine-storage".to_owned(),
     }
 }
 

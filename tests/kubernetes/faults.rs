@@ -16,6 +16,7 @@ use operator_engine::{
     plan::{
         Failure,
         action::{Write, WriteStep},
+        cohort::{Cohort, Cohorts},
         look::Look,
         pod::{PodSpec, Task},
         seen::Version,
@@ -121,7 +122,8 @@ pub(crate) async fn each_failure_is_taken_for_what_it_is(cluster: &'static Clust
             owner: seen.uid.clone(),
             stage: Stage::Configure,
             attempt: 0,
-            task: Task::Configure { document: Sha256::of("") },
+            cohort: Cohort(1),
+            task: Task::Configure { document: Sha256::of(""), remote: false, buckets: Default::default() },
             deadline: Duration::from_secs(60),
             grace: Duration::from_secs(1),
         };
@@ -132,7 +134,7 @@ pub(crate) async fn each_failure_is_taken_for_what_it_is(cluster: &'static Clust
         *faults.lock().unwrap() = Some(fault);
         let old = Freshness::NotOlderThan(Version(1));
         let reads = [
-            ("list_pods", kube.list_pods(Look::Finished, old).await.map(drop)),
+            ("list_pods", kube.list_pods(Look::Finished, &Cohorts::All, old).await.map(drop)),
             ("list_workflows", kube.list_workflows(Look::Attention, Freshness::Consistent).await.map(drop)),
             ("list_leases", kube.list_leases().await.map(drop)),
             // What an object's own read says of a missing one is no failure but an answer.

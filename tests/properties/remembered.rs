@@ -5,6 +5,7 @@ use operator_engine::{
     plan::{
         Action, Answer, Failure, Intent, Now, Policy, Target, Verdict, View,
         action::{Write, WriteStep},
+        cohort::Cohort,
         end::End,
         look::Look,
         plan,
@@ -89,6 +90,7 @@ fn pod(stage: Stage, attempt: u32, version: u64, progress: Progress) -> PodSeen 
         version: Version(version),
         workflow: "wf".to_owned(),
         owner: Some(Uid("uid-1".to_owned())),
+        cohort: Some(Cohort(1)),
         deleting: false,
         progress,
     }

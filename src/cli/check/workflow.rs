@@ -5,7 +5,7 @@
 
 use crate::{
     cli::output::{self, Output},
-    config::{Config, duration, redacted},
+    config::{Config, Fetch, duration, redacted},
     workflow::{
         document::{AlgorithmSource, Document, Fault, FileRef, Source},
         report::clip,
@@ -22,21 +22,22 @@ const SHOWN: usize = 500;
 
 /// Writes what the engine would run.
 pub(super) fn understood(document: &Document, config: &Config, output: Output, out: &mut dyn Write) -> io::Result<()> {
-    let (algorithm, limits) = (&document.algorithm, &config.limits);
+    let algorithm = &document.algorithm;
+    let (limits, fetch) = (&config.limits, &config.fetch);
     let kept = [config.storage.expiry, document.storage_expiry].into_iter().flatten().min();
     let limit = document.max_time.map_or(limits.max_job_duration, |asked| asked.min(limits.max_job_duration));
     if output == Output::Json {
         let inputs: Vec<_> = document
             .inputs
             .iter()
-            .map(|input| json!({"folder": input.id.as_str(), "did": input.did, "from": from(&input.source)}))
+            .map(|input| json!({"folder": input.id.as_str(), "did": input.did, "from": from(&input.source, document, fetch)}))
             .collect();
         return output::json(
             out,
             &json!({
                 "document": document.sha256,
                 "inputs": inputs,
-                "algorithm": {"did": algorithm.did, "from": algorithm_from(&algorithm.source)},
+                "algorithm": {"did": algorithm.did, "from": algorithm_from(document, fetch)},
                 "image": algorithm.container.reference(),
                 "entrypoint": algorithm.container.entrypoint,
                 "maxTimeSeconds": limit.as_secs_f64(),
@@ -48,10 +49,10 @@ pub(super) fn understood(document: &Document, config: &Config, output: Output, o
     }
     let mut rows = vec![row("document", document.sha256.to_string())];
     for input in &document.inputs {
-        let files = from(&input.source);
+        let files = from(&input.source, document, fetch);
         rows.extend(files.into_iter().enumerate().map(|(n, file)| row("input", format!("{}/{n}  {file}", input.id))));
     }
-    let files = algorithm_from(&algorithm.source);
+    let files = algorithm_from(document, fetch);
     rows.extend(files.into_iter().map(|file| row("algorithm", file)));
     rows.push(row("image", algorithm.container.reference()));
     rows.push(row("entrypoint", algorithm.container.entrypoint.clone()));
@@ -86,40 +87,48 @@ pub(super) fn faults(file: &Path, faults: &[Fault], output: Output, out: &mut dy
     faults.iter().try_for_each(|fault| writeln!(out, "  {}", clip(&fault.to_string(), SHOWN)))
 }
 
-/// A document may ask for what this version does not do yet: better said here than by a workflow that failed.
-const NOT_YET: &str = "  (not supported by this version: the workflow would fail)";
-
 fn row(name: &str, value: String) -> [String; 2] {
     [name.to_owned(), clip(&value, SHOWN)]
 }
 
 /// One line for each file; a provider's service is one, since how many files it has is known to it alone.
-fn from(source: &Source) -> Vec<String> {
+fn from(source: &Source, document: &Document, fetch: &Fetch) -> Vec<String> {
     match source {
-        Source::Urls(files) => files.iter().map(file).collect(),
-        Source::Remote(remote) => vec![format!("from a provider: service {}{NOT_YET}", remote.service_id)],
+        Source::Urls(files) => files.iter().map(|url| file(url, fetch)).collect(),
+        Source::Remote(remote) => {
+            let lacks =
+                if document.metadata_uri.is_none() { "  (would fail: there is no output.metadataUri)" } else { "" };
+            vec![format!("from a provider: service {}{lacks}", remote.service_id)]
+        }
     }
 }
 
-fn algorithm_from(source: &AlgorithmSource) -> Vec<String> {
-    match source {
+fn algorithm_from(document: &Document, fetch: &Fetch) -> Vec<String> {
+    match &document.algorithm.source {
         AlgorithmSource::Raw(code) => vec![format!("code in the document, {} bytes", code.len())],
-        AlgorithmSource::Files(source) => from(source),
+        AlgorithmSource::Files(source) => from(source, document, fetch),
         AlgorithmSource::Image => vec!["in the image".to_owned()],
     }
 }
 
-fn file(file: &FileRef) -> String {
+fn file(file: &FileRef, fetch: &Fetch) -> String {
     // These name files beside the document, and are no URLs with a host to be read as such.
-    let scheme = file.url.split(':').next().unwrap_or_default();
-    let beside = ["inline", "file"].iter().any(|name| scheme.eq_ignore_ascii_case(name));
-    let url = if beside { file.url.clone() } else { redacted(&file.url) };
-    let known = beside || ["http", "https"].iter().any(|name| scheme.eq_ignore_ascii_case(name));
-    let url = if known { url } else { format!("{url}{NOT_YET}") };
-    match file.sha256 {
-        Some(digest) => format!("{url}  sha256 {digest}"),
-        None => url,
+    let scheme = file.url.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let beside = matches!(scheme.as_str(), "inline" | "file");
+    let mut text = if beside { file.url.clone() } else { redacted(&file.url) };
+    if let Some(digest) = file.sha256 {
+        text.push_str(&format!("  sha256 {digest}"));
     }
+    // Better said here than by a workflow that failed.
+    let lacks = match scheme.as_str() {
+        "ipfs" if fetch.ipfs_gateways.is_empty() => "fetch.ipfs_gateways is empty",
+        "ar" if fetch.arweave_gateways.is_empty() => "fetch.arweave_gateways is empty",
+        "s3" if !fetch.s3.buckets.iter().any(|bucket| file.bucket() == Some(bucket)) => {
+            "fetch.s3_buckets does not have this bucket"
+        }
+        _ => return text,
+    };
+    format!("{text}  (would fail: {lacks})")
 }
 
 #[cfg(test)]
@@ -136,15 +145,25 @@ mod tests {
 
     fn document() -> Document {
         let url = |url: &str| FileRef { url: url.to_owned(), sha256: None };
-        let remote =
-            Remote { tx_id: "0xs3cret".to_owned(), service_id: "7".to_owned(), user_data: Some(json!("s3cret")) };
+        let remote = Remote {
+            tx_id: "0xs3cret".to_owned(),
+            service_id: "7".to_owned(),
+            user_data: Some(json!("s3cret")),
+            sha256: Vec::new(),
+        };
         let digested = FileRef { sha256: Some(Sha256::of("x")), ..url("inline:penguins.csv") };
         let input = |did: &str, source| Input { id: did.parse().unwrap(), did: did.to_owned(), source };
         Document {
             inputs: vec![
                 input(
                     "did:op:aa",
-                    Source::Urls(vec![url("https://ann:s3cret@example.org/a.csv?key=s3cret"), digested]),
+                    Source::Urls(vec![
+                        url("https://ann:s3cret@example.org/a.csv?key=s3cret"),
+                        digested,
+                        url("s3://data/a.csv"),
+                        url("ipfs://bafkqaaa/a%20b?s3cret"),
+                        url("ar://bNbA3TEQVL60xlgCcqdz4ZPHFZ711cZ3hmkpGttDt_U"),
+                    ]),
                 ),
                 input("did:op:bb", Source::Remote(remote)),
             ],

@@ -8,6 +8,7 @@ use crate::{
     config::{self, Config},
     exit::Exit,
     plan::{Plan, Policy, View},
+    pod::configure::Keys,
     sandbox::{
         Sandbox,
         process::{Alive, Processes},
@@ -60,6 +61,7 @@ impl Session {
                 max_log: config.limits.max_log,
             },
             local_folder: loaded.folder.clone(),
+            keys: config::environment().into_iter().filter(|(name, _)| is_input_key(name)).collect(),
             environment: config::environment()
                 .into_iter()
                 .filter(|(name, _)| INHERITED.contains(&name.as_str()))
@@ -148,6 +150,10 @@ impl Session {
 
 /// What of this process's environment the stages get: where programs, temporary files and certificates are.
 const INHERITED: [&str; 8] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+fn is_input_key(name: &str) -> bool {
+    Keys::OPERATOR.iter().chain(&Keys::S3).any(|key| *key == name)
+}
 
 /// The admin's rules where they make sense on a laptop.
 fn policy(args: &LocalArgs, config: &Config) -> Policy {

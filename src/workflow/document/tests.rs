@@ -66,7 +66,7 @@ fn a_providers_document_is_read_in_full() {
     let value = from_provider();
     let document = parse(&value).unwrap();
     let remote = |tx: &str, service: &str, user_data| {
-        Source::Remote(Remote { tx_id: tx.to_owned(), service_id: service.to_owned(), user_data })
+        Source::Remote(Remote { tx_id: tx.to_owned(), service_id: service.to_owned(), user_data, sha256: Vec::new() })
     };
     let input = |id: &str, source| Input { id: id.parse().unwrap(), did: format!("did:op:{id}"), source };
     let expected = Document {
@@ -269,6 +269,36 @@ fn custom_data_is_kept_unless_it_is_null() {
 fn inline_keys_come_from_inputs_and_algorithm() {
     assert_eq!(parse(&from_person()).unwrap().inline_keys(), BTreeSet::from(["a.py", "penguins.csv"]));
     assert_eq!(parse(&from_provider()).unwrap().inline_keys(), BTreeSet::new());
+}
+
+#[test]
+fn what_needs_keys_is_known_from_the_document() {
+    let document = parse(&from_provider()).unwrap();
+    assert!(document.is_remote() && document.buckets().is_empty());
+    let urls = json!(["s3://data/a", {"url": "S3://more/b/c", "sha256": null}, "https://s3.example/x"]);
+    let mut value = with(from_person(), "/stages/0/input", json!([{"id": "aa", "url": urls}]));
+    value["stages"][0]["algorithm"]["url"] = json!("s3://code/x");
+    value["stages"][0]["algorithm"]["rawcode"] = json!("");
+    let document = parse(&value).unwrap();
+    assert_eq!(document.buckets().into_iter().collect::<Vec<_>>(), ["code", "data", "more"]);
+    assert!(!document.is_remote());
+}
+
+#[test]
+fn digests_of_a_providers_files_are_read_by_position() {
+    let read = |sha256: Value| {
+        let mut value = from_provider();
+        value["stages"][0]["input"][0]["remote"]["sha256"] = sha256;
+        let document = parse(&value).map_err(|faults| faults[0].path.clone())?;
+        let Source::Remote(remote) = &document.inputs[0].source else { panic!("{document:?}") };
+        Ok(remote.sha256.clone())
+    };
+    let digest = Sha256::of("x");
+    assert_eq!(read(json!(digest)), Ok(vec![Some(digest)]));
+    assert_eq!(read(json!([null, digest])), Ok(vec![None, Some(digest)]));
+    for wrong in [json!("x"), json!(7), json!([true]), json!({})] {
+        assert_eq!(read(wrong), Err("stages[0].input[0].remote.sha256".to_owned()));
+    }
 }
 
 #[test]
