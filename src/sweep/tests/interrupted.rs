@@ -2,7 +2,8 @@
 
 use super::world::{Calls, HOUR, World, manifest, results, sweep};
 use crate::{
-    sweep::{Occasion, Swept},
+    clock::Schedule,
+    sweep::{Occasion, SweepError, Swept, scheduled},
     workflow::State,
 };
 use serde_json::json;
@@ -136,4 +137,29 @@ async fn a_mark_meets_people_who_change_the_workflow() {
     let report = sweep(&mut world.sweeper("one")).await;
     assert_eq!(report.deleted, 3, "{report:?}");
     assert!(world.outputs.has("one"));
+}
+
+#[tokio::test]
+async fn a_firing_that_nobody_was_there_for_is_made_up_for_once_and_the_end_is_awaited() {
+    let world = world().await;
+    let stop = CancellationToken::new();
+    let mut told = Vec::new();
+    // Fires once in four years: what runs now is what was missed.
+    let schedule = "0 0 3 29 2 *".parse::<Schedule>().unwrap();
+    {
+        let (ends, told) = (stop.clone(), &mut told);
+        let tell = move |swept: Result<Swept, SweepError>| {
+            told.push(swept.unwrap());
+            ends.cancel();
+        };
+        world.pass(5 * 365 * 24 * HOUR);
+        scheduled::run(world.sweeper("engine"), schedule.clone(), stop.clone(), tell).await.unwrap();
+    }
+    let [Swept::Done(report)] = told.as_slice() else { panic!("{told:?}") };
+    assert!(report.complete && report.deleted == 4, "{report:?}");
+    is_finished(&world);
+    // Another engine that starts now finds nothing missed.
+    let again =
+        world.sweeper("another").run(Occasion::Schedule(&schedule), &CancellationToken::new(), &mut |_, _| {}).await;
+    assert_eq!(again.unwrap(), Swept::NotDue);
 }
