@@ -1,6 +1,6 @@
 //! A process that dies, is stopped, or is not alone.
 
-use super::world::{Calls, HOUR, World, manifest, results, sweep};
+use super::world::{Calls, HOUR, World, manifest, register, results, sweep};
 use crate::{
     clock::Schedule,
     sweep::{Occasion, SweepError, Swept, scheduled},
@@ -129,14 +129,57 @@ async fn told_to_stop_it_begins_nothing_new_and_leaves_the_rest_for_the_next() {
 }
 
 #[tokio::test]
-async fn a_mark_meets_people_who_change_the_workflow() {
-    let world = world().await;
-    // Between the list and the look at it, somebody registers anew what was expired.
-    assert!(world.sandbox.delete("one"));
-    world.workflow("one", State::Active, "publish", None);
-    let report = sweep(&mut world.sweeper("one")).await;
-    assert_eq!(report.deleted, 3, "{report:?}");
-    assert!(world.outputs.has("one"));
+async fn what_was_listed_is_looked_at_again_before_it_is_deleted() {
+    // While the manifest of what was expired is read, somebody registers a workflow of its name anew.
+    for had_workflow in [false, true] {
+        let world = World::new();
+        world.outputs.put("job", None, Some(manifest("job", Some(0))));
+        if had_workflow {
+            world.done("job", Some(results("job", "s3://outputs", Some(0))));
+        }
+        let mut sweeper = world.sweeper("one");
+        world.pass(HOUR);
+        world.confirm(&mut sweeper).await;
+        let sandbox = world.sandbox.clone();
+        *world.outputs.meanwhile.lock().unwrap() = Some(Box::new(move || {
+            sandbox.delete("job");
+            register(&sandbox, "job", State::Active, "publish", None);
+        }));
+        let report = sweep(&mut sweeper).await;
+        assert_eq!((report.deleted, report.kept), (0, 1), "{report:?}");
+        assert!(world.outputs.has("job") && world.outputs.meanwhile.lock().unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_mark_spares_what_others_wrote_and_is_not_made_on_a_namesake() {
+    let world = World::new();
+    world.published("one", Some(0));
+    world.published("stays", None);
+    let mut sweeper = world.sweeper("one");
+    world.pass(HOUR);
+    world.confirm(&mut sweeper).await;
+    // Whoever tells of the end writes the record too.
+    let sandbox = world.sandbox.clone();
+    let status = sandbox.workflow("one").unwrap().status.unwrap();
+    let changed = status.replace("\"attempt\":0", "\"attempt\":0,\"failures\":7");
+    assert_ne!(status, changed);
+    *world.outputs.while_removing.lock().unwrap() =
+        Some(Box::new(move || assert!(sandbox.annotate("one", Some(changed)))));
+    let report = sweep(&mut sweeper).await;
+    assert_eq!((report.deleted, report.failed), (1, 0), "{report:?}");
+    assert!(world.is_marked("one"));
+    assert!(world.sandbox.workflow("one").unwrap().status.unwrap().contains("\"failures\":7"));
+
+    world.published("two", Some(0));
+    let sandbox = world.sandbox.clone();
+    *world.outputs.while_removing.lock().unwrap() = Some(Box::new(move || {
+        sandbox.delete("two");
+        register(&sandbox, "two", State::Done, "done", Some(results("two", "s3://outputs", Some(0))));
+    }));
+    let report = sweep(&mut sweeper).await;
+    assert_eq!((report.deleted, report.failed), (1, 0), "{report:?}");
+    assert!(!world.is_marked("two"), "its results are another run's concern");
 }
 
 #[tokio::test]
