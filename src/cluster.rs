@@ -7,7 +7,7 @@ pub mod archive;
 pub mod command;
 pub mod kube;
 pub mod manifest;
-mod placement;
+pub mod placement;
 pub mod restricted;
 pub mod template;
 

@@ -15,7 +15,7 @@ use super::{
     templates,
 };
 use crate::{
-    cluster::manifest::Settings,
+    cluster::{manifest::Settings, template::trial},
     config::{Effective, Loaded},
     exit::Exit,
     workflow::{
@@ -115,7 +115,7 @@ fn answer(
         }
     };
     if let Some(stage) = args.pod {
-        let pod = settings.and_then(|settings| templates::sample(stage, &settings, &loaded.config.plan_policy()));
+        let pod = settings.and_then(|settings| trial::sample(stage, &settings, &loaded.config.plan_policy()));
         output::json(out, &pod)?;
         return Ok(Exit::Success);
     }

@@ -18,6 +18,7 @@ use crate::{
         command,
         kube::{ConnectError, Kube, announce::Announcer, connect, events},
         manifest::Settings,
+        placement,
     },
     config::{self, Config, ConfigErrors, LogFormat, Taint},
     exit::Exit,
@@ -29,7 +30,6 @@ use crate::{
     workflow::{digest::Sha256, record::Holder},
 };
 use announcing::Announcing;
-use k8s_openapi::api::core::v1::Toleration;
 use milestones::Milestones;
 use std::{
     collections::BTreeMap,
@@ -227,20 +227,13 @@ pub(super) fn identity(config: &Config, clock: &dyn Clock) -> Holder {
     Holder { identity: format!("{lease}-{short}"), lease }
 }
 
-fn toleration(taint: &Taint) -> Toleration {
-    Toleration {
-        key: Some(taint.key.clone()),
-        operator: Some(if taint.value.is_some() { "Equal" } else { "Exists" }.to_owned()),
-        value: taint.value.clone(),
-        effect: taint.effect.map(str::to_owned),
-        toleration_seconds: None,
-    }
-}
-
 /// What pods are made of, by the configuration, without templates.
 pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
     let Config { limits, images, pods, storage, .. } = config;
     let Some(targets) = storage.targets.clone() else { return Err(RunError::NoStorage) };
+    let tolerated = |taints: &[Taint]| {
+        taints.iter().map(|taint| placement::toleration(&taint.key, taint.value.as_deref(), taint.effect)).collect()
+    };
     let own = |image: &Option<String>| image.clone().unwrap_or_else(|| images.engine.clone());
     Ok(Settings {
         commands: command::Settings { fetch: config.fetch.policy(), targets, max_log: limits.max_log },
@@ -251,8 +244,8 @@ pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
         service_account: pods.service_account.clone(),
         node_scope: pods.node_selector_scope.clone(),
         runtime_class: pods.runtime_class.clone(),
-        tolerations: pods.tolerations.iter().map(toleration).collect(),
-        gpu_tolerations: pods.gpu_tolerations.iter().map(toleration).collect(),
+        tolerations: tolerated(&pods.tolerations),
+        gpu_tolerations: tolerated(&pods.gpu_tolerations),
         gpu_node_selector: pods.gpu_node_labels.iter().map(|l| (l.key.clone(), l.value.clone())).collect(),
         templates: BTreeMap::new(),
         storage_class: pods.storage_class.clone(),

@@ -3,21 +3,17 @@
 use super::config_args::ConfigArgs;
 use crate::{
     cluster::{
-        manifest::{self, Settings},
-        restricted::{Profile, violations},
-        template::Template,
+        manifest::Settings,
+        template::{Template, trial},
     },
     config::Config,
-    plan::{Policy, pod::spec_for, seen::Uid, transition},
-    workflow::{Document, Stage, record::Holder},
+    plan::Policy,
+    workflow::Stage,
 };
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt, fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 /// What is wrong with templates: one line for each fault, with file and path.
@@ -63,44 +59,20 @@ pub(super) fn load(args: &ConfigArgs, config: &Config) -> Result<BTreeMap<Stage,
     if faults.is_empty() { Ok(templates) } else { Err(TemplateErrors(faults)) }
 }
 
-/// Tries each template on a pod of its stage: what its fields do together with the engine's own shows only there.
+/// Tries each on a pod of its stage: what its fields do together with the engine's own shows only there.
 pub(super) fn try_on(settings: &Settings, policy: &Policy) -> Result<(), TemplateErrors> {
-    let faults: Vec<String> = settings.templates.keys().flat_map(|stage| faults(*stage, settings, policy)).collect();
+    let faults = trial::faults(settings, policy);
     if faults.is_empty() { Ok(()) } else { Err(TemplateErrors(faults)) }
-}
-
-fn faults(stage: Stage, settings: &Settings, policy: &Policy) -> Vec<String> {
-    let Some(pod) = sample(stage, settings, policy) else { return Vec::new() };
-    let profile = if settings.allow_root { Profile::RootAllowed } else { Profile::Restricted };
-    let mut faults = violations(&pod, profile);
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    let mut places = BTreeSet::new();
-    for mount in containers.flat_map(|container| container.volume_mounts.iter().flatten()) {
-        if !places.insert(mount.mount_path.trim_end_matches('/')) {
-            faults.push(format!("{} is mounted twice", mount.mount_path));
-        }
-    }
-    faults.into_iter().map(|fault| format!("{stage}.yaml: {fault}")).collect()
-}
-
-/// A workflow that says little.
-const EXAMPLE: &str = r#"{"stages": [{"algorithm": {"rawcode": "exit 0",
-    "container": {"image": "example.com/image", "tag": "1", "entrypoint": "sh $ALGO"}}}]}"#;
-
-/// A pod as `stage` gets it, of a workflow that says little.
-pub(super) fn sample(stage: Stage, settings: &Settings, policy: &Policy) -> Option<Pod> {
-    let (job, document) = ("example".parse().ok()?, Document::parse(EXAMPLE).ok()?);
-    let holder = Holder { lease: "example".to_owned(), identity: "example".to_owned() };
-    let record = transition::claimed(&holder, document.sha256, Timestamp::UNIX_EPOCH);
-    let owner = Uid("00000000-0000-4000-8000-000000000000".to_owned());
-    let spec = spec_for(&job, &owner, Some(&Arc::new(document)), &record, stage, policy)?;
-    Some(manifest::pod(&spec, settings))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::{
+        cluster::restricted::{Profile, violations},
+        config,
+    };
+    use trial::sample;
 
     const TWICE: &str = "spec: {volumes: [{name: v, secret: {secretName: s}}], containers: [{volumeMounts: [{name: v, mountPath: /stored/}]}]}";
 
@@ -124,30 +96,31 @@ mod tests {
         (args, config)
     }
 
-    fn tried(files: &[(&str, &str)], more: &str) -> Result<Settings, String> {
+    fn tried(files: &[(&str, &str)], more: &str) -> Result<(Settings, Policy), String> {
         let folder = folder(files);
         let (args, config) = configured(folder.path(), more);
         let templates = load(&args, &config).map_err(|errors| errors.to_string())?;
         let settings = Settings { templates, ..crate::cli::run::settings(&config).unwrap() };
-        try_on(&settings, &config.plan_policy()).map_err(|errors| errors.to_string()).map(|()| settings)
+        let policy = config.plan_policy();
+        try_on(&settings, &policy).map_err(|errors| errors.to_string()).map(|()| (settings, policy))
     }
 
     #[test]
     fn every_stage_has_a_sample() {
-        let settings = tried(&[], "").unwrap();
+        let (settings, policy) = tried(&[], "").unwrap();
         for stage in Stage::ALL {
-            let pod = sample(stage, &settings, &Policy::default()).unwrap();
+            let pod = sample(stage, &settings, &policy).unwrap();
             assert_eq!(violations(&pod, Profile::Restricted), Vec::<String>::new(), "{stage}");
         }
     }
 
     #[test]
     fn templates_beside_the_configuration_lie_under_the_pods_of_their_stage_alone() {
-        let settings =
+        let (settings, policy) =
             tried(&[("algorithm.yaml", "spec: {priorityClassName: low}"), (".x.yaml", "?"), ("notes.txt", "?")], "")
                 .unwrap();
         let priority = |stage| {
-            let pod = sample(stage, &settings, &Policy::default()).unwrap();
+            let pod = sample(stage, &settings, &policy).unwrap();
             pod.spec.unwrap().priority_class_name
         };
         assert_eq!(Stage::ALL.map(priority), [None, Some("low".to_owned()), None, None]);
@@ -171,8 +144,8 @@ mod tests {
     fn gpus_bring_their_tolerations_and_labels_to_algorithms_only() {
         let keys = "pods.tolerations = [\"jobs=only:NoSchedule\"]\npods.gpu_tolerations = [\"nvidia.com/gpu\"]\n\
                     pods.gpu_node_labels = [\"accelerator=l4\"]\n";
-        let placed = |settings: &Settings, stage| {
-            let spec = sample(stage, settings, &Policy::default()).unwrap().spec.unwrap();
+        let placed = |(settings, policy): &(Settings, Policy), stage| {
+            let spec = sample(stage, settings, policy).unwrap().spec.unwrap();
             let keys: Vec<_> =
                 spec.tolerations.unwrap().into_iter().map(|toleration| toleration.key.unwrap()).collect();
             (keys.join(" "), spec.node_selector.is_some())

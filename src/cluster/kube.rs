@@ -13,6 +13,7 @@ pub mod events;
 mod lease;
 mod lists;
 mod objects;
+mod retry_after;
 mod wire;
 
 pub use connect::{ConnectError, Connection, connect};

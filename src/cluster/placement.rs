@@ -5,6 +5,17 @@ use crate::plan::pod::{PodSpec, Task};
 use k8s_openapi::api::core::v1::Toleration;
 use std::collections::BTreeMap;
 
+/// That a taint is tolerated: without a value any value, without an effect every one.
+pub fn toleration(key: &str, value: Option<&str>, effect: Option<&str>) -> Toleration {
+    Toleration {
+        key: Some(key.to_owned()),
+        operator: Some(if value.is_some() { "Equal" } else { "Exists" }.to_owned()),
+        value: value.map(str::to_owned),
+        effect: effect.map(str::to_owned),
+        toleration_seconds: None,
+    }
+}
+
 /// Whether the pod gets GPUs. Only algorithms do.
 fn has_gpus(spec: &PodSpec) -> bool {
     matches!(&spec.task, Task::Algorithm { resources, .. } if resources.gpus > 0)

@@ -8,6 +8,7 @@
 
 mod fields;
 mod read;
+pub mod trial;
 
 use crate::workflow::document::Fault;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};

@@ -241,6 +241,12 @@ impl View {
                 }
                 trouble(tracked, format!("a quota is used up: {message}"), policy.retries.backoff_first, now);
             }
+            Failure::NotYet { message } => {
+                if let Some(track) = intended_pod(tracked, intent) {
+                    obstacle(track, WaitingCause::Starting, now);
+                }
+                trouble(tracked, message, policy.retries.backoff_first, now);
+            }
             Failure::Denied { message } => trouble(tracked, message, policy.retries.backoff_first, now),
         }
     }

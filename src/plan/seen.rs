@@ -80,6 +80,13 @@ pub struct PodSeen {
     pub progress: Progress,
 }
 
+impl PodSeen {
+    /// Whether it is a pod of this very workflow.
+    pub fn belongs_to(&self, owner: &Owner) -> bool {
+        self.owner.as_ref() == Some(&owner.uid)
+    }
+}
+
 /// What became of a pod that is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leaving {

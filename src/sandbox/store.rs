@@ -222,9 +222,8 @@ impl Store {
 
     pub(super) fn delete_pods(&mut self, stage: Option<Stage>, owners: &[Owner], at: Duration) {
         let of_stage = |name: &str, job: &JobId| stage.is_none_or(|stage| is_pod_of(name, job, stage));
-        let is_its = |pod: &PodSeen, owner: &Owner| pod.owner.as_ref() == Some(&owner.uid);
-        let is_theirs =
-            |pod: &&Pod| owners.iter().any(|owner| is_its(&pod.seen, owner) && of_stage(&pod.seen.name, &owner.job));
+        let of = |pod: &Pod, owner: &Owner| pod.seen.belongs_to(owner) && of_stage(&pod.seen.name, &owner.job);
+        let is_theirs = |pod: &&Pod| owners.iter().any(|owner| of(pod, owner));
         let names: Vec<String> = self.pods.values().filter(is_theirs).map(|pod| pod.seen.name.clone()).collect();
         for name in names {
             self.delete_pod(&name, at);
@@ -255,8 +254,8 @@ impl Store {
         let mut deleted = Vec::new();
         for owner in owners {
             let name = volume_name(&owner.job);
-            if self.volumes.get(&name).is_some_and(|volume| volume.owner.as_ref() == Some(&owner.uid)) {
-                self.volumes.remove(&name);
+            let is_its = self.volumes.get(&name).is_some_and(|volume| volume.owner.as_ref() == Some(&owner.uid));
+            if is_its && self.volumes.remove(&name).is_some() {
                 self.next_version();
                 deleted.push(owner.job.clone());
             }

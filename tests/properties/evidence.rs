@@ -332,6 +332,7 @@ pub(crate) fn failure() -> impl Strategy<Value = Failure> {
         Just(Failure::Unknown { error: "reset".to_owned() }),
         (text(), text()).prop_map(|(reason, message)| Failure::Refused { reason, message }),
         Just(Failure::Quota { message: "exceeded quota".to_owned() }),
+        Just(Failure::NotYet { message: "error looking up service account".to_owned() }),
         Just(Failure::Denied { message: "forbidden".to_owned() }),
     ]
 }

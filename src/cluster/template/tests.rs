@@ -1,3 +1,5 @@
+//! What of a template comes to be in a pod, and what is refused.
+
 use super::Template;
 use crate::cluster::restricted::{Profile, violations};
 use k8s_openapi::api::core::v1::Pod;
