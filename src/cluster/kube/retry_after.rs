@@ -3,11 +3,12 @@
 
 use super::classify::FOREIGN;
 use bytes::Bytes;
+use futures::{FutureExt as _, future::BoxFuture};
 use http::{
     Response, StatusCode,
     header::{CONTENT_LENGTH, RETRY_AFTER},
 };
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full};
 use kube::client::DynBody;
 use serde_json::{Value, json};
 use tower::BoxError;
@@ -16,14 +17,26 @@ use tower::BoxError;
 const MAX: usize = 64 << 10;
 
 /// The same answer; if it is a failure with a `Retry-After` in seconds, its body says so too.
-pub(super) async fn noted(answer: Response<Box<DynBody>>) -> Result<Response<Box<DynBody>>, BoxError> {
+pub(super) fn noted(answer: Answer) -> BoxFuture<'static, Result<Answer, BoxError>> {
+    told(answer).boxed()
+}
+
+type Answer = Response<Box<DynBody>>;
+
+async fn told(answer: Answer) -> Result<Answer, BoxError> {
     let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let Some(seconds) = seconds.filter(|_| answer.status().is_client_error() || answer.status().is_server_error())
     else {
         return Ok(answer);
     };
-    let (mut parts, body) = answer.into_parts();
-    let body = Limited::new(body, MAX).collect().await?.to_bytes();
+    let (mut parts, mut stream) = answer.into_parts();
+    let mut body = Vec::new();
+    while let Some(frame) = stream.frame().await {
+        body.extend(frame?.into_data().unwrap_or_default());
+        if body.len() > MAX {
+            break;
+        }
+    }
     parts.headers.remove(CONTENT_LENGTH);
     let body = Full::new(with(&body, parts.status, seconds)).map_err(|never| match never {});
     Ok(Response::from_parts(parts, Box::new(body)))
@@ -48,9 +61,10 @@ fn with(body: &[u8], status: StatusCode, seconds: u32) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::convert::Infallible;
 
     async fn through(status: u16, after: Option<&str>, body: &str) -> String {
-        let full = Full::new(Bytes::from(body.to_owned())).map_err(|never| match never {});
+        let full = Full::new(Bytes::from(body.to_owned())).map_err(|never: Infallible| -> BoxError { match never {} });
         let mut answer = Response::builder().status(status);
         if let Some(after) = after {
             answer = answer.header(RETRY_AFTER, after);
