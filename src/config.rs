@@ -7,7 +7,7 @@
 //!
 //! Nothing below `load` reads the environment: it is handed in. [`environment`] is the one place in the program that asks
 //! the operating system for it. No key holds a credential: those of stores are read
-//! beside it, by [`credentials`]. URLs of `[notify]` may, and are shown without their query and user.
+//! beside it, by [`credentials()`]. URLs of `[notify]` may, and are shown without their query and user.
 
 mod cadence;
 mod certificates;

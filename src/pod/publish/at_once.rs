@@ -149,7 +149,7 @@ impl Outgoing {
         });
         let digest = match reading.await? {
             Ok((bytes, reader)) => {
-                self.progress.sent(bytes.len());
+                self.progress.sent(bytes.len() as u64);
                 return Ok(Some((bytes, Some(reader))));
             }
             Err(digest) => digest,
@@ -200,7 +200,11 @@ impl TreeSource for Source {
         stream::try_unfold(None, read).boxed()
     }
 
-    fn last(&self, cids: Vec<String>) -> Result<Vec<(String, Bytes)>, Broken> {
+    fn last_paths(&self) -> &'static [&'static str] {
+        &[Keys::RESULTS, Keys::MANIFEST]
+    }
+
+    fn last(&self, cids: Vec<String>) -> Result<Vec<Bytes>, Broken> {
         let result = &self.0;
         let digests = result.state().digests.clone();
         let mut manifest = result.manifest_with(|index| Some((*digests.get(&index)?, Some(cids.get(index)?.clone()))));
@@ -214,7 +218,7 @@ impl TreeSource for Source {
         let (results, bytes) = (manifest.results(of_file), manifest.render());
         forget_cids(&mut manifest);
         result.state().manifest = Some(manifest);
-        Ok(vec![(Keys::RESULTS.to_owned(), results.into()), (Keys::MANIFEST.to_owned(), bytes.into())])
+        Ok(vec![results.into(), bytes.into()])
     }
 
     fn same(&self, manifest: &[u8]) -> bool {
