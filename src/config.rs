@@ -38,6 +38,7 @@ pub use quantity::Cpus;
 pub use storage::{Storage, StorageTarget};
 pub use url::redacted;
 
+use crate::ethereum::{InvalidKey, OperatorKey};
 use layers::{Known, Layer};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -183,4 +184,16 @@ pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
         .collect()
+}
+
+/// The variable that holds the operator's private key.
+pub const OPERATOR_KEY: &str = "OPERATOR_PRIVATE_KEY";
+
+/// The operator's key, if `environment` has one.
+///
+/// # Errors
+/// It is no private key.
+pub fn operator_key(environment: &[(String, String)]) -> Result<Option<OperatorKey>, InvalidKey> {
+    let found = environment.iter().find(|(name, value)| name == OPERATOR_KEY && !value.is_empty());
+    found.map(|(_, value)| value.parse()).transpose()
 }

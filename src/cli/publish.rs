@@ -1,6 +1,7 @@
 //! `operator-engine publish`: see [`crate::pod::publish`].
 
 use crate::{
+    config,
     exit::Exit,
     pod::{
         layout::Layout,
@@ -79,11 +80,16 @@ async fn published(args: PublishArgs) -> PublishReport {
         Ok(storage) => storage,
         Err(error) => return publish::unopened(error),
     };
+    let key = match config::operator_key(&config::environment()) {
+        Ok(key) => key,
+        Err(error) => return publish::unusable_key(error),
+    };
     let stop = CancellationToken::new();
     tokio::spawn(cancel_on_signal(stop.clone(), args.parent));
     let task = PublishTask {
         data: Layout::new(args.data),
         facts,
+        key,
         max_files: args.max_files,
         max_bytes: args.max_bytes,
         progress: Box::new(io::stdout()),

@@ -16,6 +16,7 @@
 //! The algorithm's files are a stranger's: no link is followed, nothing is opened that could block, nothing is renamed.
 //! What cannot be stored as it is, is refused, and the manifest names it. Folders without a file leave no trace.
 
+mod cover;
 mod fault;
 mod listing;
 mod progress;
@@ -26,10 +27,11 @@ mod upload;
 mod walk;
 
 use crate::{
+    ethereum::{InvalidKey, OperatorKey},
     pod::layout::Layout,
     storage::{
         Folder, Keys, Storage, StorageError,
-        manifest::{self, Kind, Manifest},
+        manifest::{self, Input, Kind, Manifest},
     },
     workflow::{
         Facts,
@@ -38,6 +40,7 @@ use crate::{
     },
 };
 use bytes::Bytes;
+use cover::Cover;
 use fault::Fault;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::{ObjectMeta, path::Path};
@@ -57,6 +60,8 @@ pub struct PublishTask {
     pub data: Layout,
     /// What the manifest says of the workflow, and whether outputs and logs may leave.
     pub facts: Facts,
+    /// What the manifest is signed with; none: it is not signed.
+    pub key: Option<OperatorKey>,
     /// The most entries of all kinds, folders included.
     pub max_files: u64,
     /// The most bytes of all files together.
@@ -84,6 +89,11 @@ pub fn misunderstood(message: &str) -> PublishReport {
     failed(&Fault::Misunderstood { message: message.to_owned() })
 }
 
+/// The report of a key that is none. An admin can correct it, and the results are worth the wait.
+pub fn unusable_key(error: InvalidKey) -> PublishReport {
+    failed(&Fault::Key(error))
+}
+
 /// The report of a store that cannot be opened.
 pub fn unopened(error: StorageError) -> PublishReport {
     failed(&Fault::Storage(error))
@@ -95,16 +105,18 @@ fn failed(fault: &Fault) -> PublishReport {
 }
 
 async fn publish(task: PublishTask, storage: &Storage) -> Result<Published, Fault> {
-    let PublishTask { data, facts, max_files, max_bytes, progress, stop } = task;
+    let PublishTask { data, facts, key, max_files, max_bytes, progress, stop } = task;
     let progress = Arc::new(Progress::new(progress));
     let limits = Limits { entries: max_files, bytes: max_bytes };
-    let (tree, walk) = {
+    let (tree, walk, inputs) = {
         let (facts, storage, progress) = (facts.clone(), storage.clone(), progress.clone());
         let look = move || look(&data, &facts, &storage, limits, &progress);
         tokio::task::spawn_blocking(look).await.map_err(|_| Fault::Interrupted)??
     };
     progress.begin(&walk, storage.name());
-    let publishing = Publishing { tree, facts, walk, storage, stop, progress: &progress };
+    let cover = Cover { facts, inputs, key };
+    cover.gaps().for_each(|gap| progress.tell(gap));
+    let publishing = Publishing { tree, cover, walk, storage, stop, progress: &progress };
     let (manifest, bytes) = publishing.complete().await?;
     let published = Published {
         store: storage.name().to_owned(),
@@ -127,7 +139,7 @@ fn look(
     storage: &Storage,
     limits: Limits,
     progress: &Progress,
-) -> Result<(Tree, Walk), Fault> {
+) -> Result<(Tree, Walk, Option<Vec<Input>>), Fault> {
     let tree =
         Tree::open(data.root()).map_err(|source| Fault::Unreadable { path: "the data folder".into(), source })?;
     let folders: &[Folder] = if facts.release { &Folder::ALL } else { &[Folder::Adminlogs] };
@@ -135,13 +147,14 @@ fn look(
     if let Err(error) = listing::write(&tree, &mut walk, facts) {
         progress.tell(&format!("{} cannot be written: {error}", listing::PATH));
     }
-    Ok((tree, walk))
+    let inputs = cover::inputs(&tree);
+    Ok((tree, walk, inputs))
 }
 
 /// A result on its way into the store.
 struct Publishing<'a> {
     tree: Tree,
-    facts: Facts,
+    cover: Cover,
     walk: Walk,
     storage: &'a Storage,
     stop: CancellationToken,
@@ -152,7 +165,7 @@ impl Publishing<'_> {
     /// Brings the store to hold exactly this result. Returns its manifest, and that as bytes.
     async fn complete(&self) -> Result<(Manifest, Vec<u8>), Fault> {
         self.check_manifest_len()?;
-        let keys = Keys(&self.facts.job);
+        let keys = Keys(&self.cover.facts.job);
         let stored = self.storage.list(&keys.prefix()).await?;
         if let Some(done) = self.stored_already(&stored).await? {
             self.progress.tell("the store holds all of it already");
@@ -173,14 +186,14 @@ impl Publishing<'_> {
     /// Whether an earlier attempt got to the end: then its acknowledgement was lost, and the result is left alone. The
     /// files are read again, since only the bytes tell.
     async fn stored_already(&self, stored: &[ObjectMeta]) -> Result<Option<(Manifest, Vec<u8>)>, Fault> {
-        let keys = Keys(&self.facts.job);
+        let keys = Keys(&self.cover.facts.job);
         let sizes: BTreeMap<&Path, u64> = stored.iter().map(|meta| (&meta.location, meta.size)).collect();
         let whole = self.walk.files.iter().all(|found| sizes.get(&found.key) == Some(&found.size));
         if !whole || !sizes.contains_key(&keys.results()) || stored.len() != self.walk.files.len() + 2 {
             return Ok(None);
         }
         let Some(old) = self.read(&keys.manifest(), manifest::MAX_LEN).await? else { return Ok(None) };
-        let comparable = Manifest::parse(&old).is_some_and(|old| old.facts == self.facts);
+        let comparable = Manifest::parse(&old).is_some_and(|old| old.facts == self.cover.facts);
         if !comparable {
             return Ok(None);
         }
@@ -203,7 +216,7 @@ impl Publishing<'_> {
     /// Removes the manifest of another result, then its objects that this one does not have. In this order: a manifest
     /// must never outlive a file of it.
     async fn make_room(&self, stored: &[ObjectMeta]) -> Result<(), Fault> {
-        let keys = Keys(&self.facts.job);
+        let keys = Keys(&self.cover.facts.job);
         if stored.iter().any(|meta| meta.location == keys.manifest()) {
             self.storage.delete(&keys.manifest()).await?;
         }
@@ -273,11 +286,6 @@ impl Publishing<'_> {
             sha256,
             content_type: found.content_type(),
         });
-        Manifest {
-            version: manifest::VERSION,
-            facts: self.facts.clone(),
-            files: files.collect(),
-            refused: self.walk.refused.clone(),
-        }
+        self.cover.manifest(files.collect(), self.walk.refused.clone())
     }
 }

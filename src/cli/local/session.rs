@@ -50,6 +50,10 @@ impl Session {
         std::fs::create_dir_all(&args.out).map_err(unusable)?;
         let out = args.out.canonicalize().map_err(unusable)?;
         let program = std::env::current_exe().map_err(LocalError::Program)?;
+        let environment = config::environment();
+        config::operator_key(&environment).map_err(LocalError::Key)?;
+        let (secrets, environment): (Vec<_>, Vec<_>) =
+            environment.into_iter().partition(|(name, _)| name == config::OPERATOR_KEY);
         let work = Work::claim(&out, &job)?;
         let processes = Arc::new(Processes {
             program,
@@ -60,10 +64,8 @@ impl Session {
                 max_log: config.limits.max_log,
             },
             local_folder: loaded.folder.clone(),
-            environment: config::environment()
-                .into_iter()
-                .filter(|(name, _)| INHERITED.contains(&name.as_str()))
-                .collect(),
+            environment: environment.into_iter().filter(|(name, _)| INHERITED.contains(&name.as_str())).collect(),
+            publish_environment: secrets,
             alive: Alive::default(),
         });
         let sandbox = Sandbox::new(processes.clone(), clock.clone());

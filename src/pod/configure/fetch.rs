@@ -11,7 +11,7 @@ use super::{
     retry::{Backoff, Jitter},
     sink::{Caps, Sink, Stored},
 };
-use crate::workflow::document::FileRef;
+use crate::{pod::provisioned::Provisioned, workflow::document::FileRef};
 use reqwest::Url;
 use std::{
     path::{Path, PathBuf},
@@ -32,6 +32,8 @@ pub(super) struct Fetcher<'a> {
     journal: Journal<'a>,
     /// Bytes in place, DDOs and raw code included.
     bytes: u64,
+    /// What is in place.
+    placed: Provisioned,
 }
 
 /// What may be special about a file.
@@ -66,6 +68,7 @@ impl<'a> Fetcher<'a> {
             deadline: now.checked_add(task.policy.total()).unwrap_or(now + std::time::Duration::from_secs(31_536_000)),
             journal,
             bytes: 0,
+            placed: Provisioned::new(task.layout.clone()),
         }
     }
 
@@ -76,6 +79,11 @@ impl<'a> Fetcher<'a> {
     /// Bytes in place.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// What is in place.
+    pub(super) fn placed(&self) -> &Provisioned {
+        &self.placed
     }
 
     /// Fetches `file` to `target`, whose folder exists. `what` names it in the log.
@@ -92,6 +100,7 @@ impl<'a> Fetcher<'a> {
         let (stored, from, retries) = work.await.map_err(|_| FetchError::TimedOut(seconds))??;
         self.bytes = self.bytes.saturating_add(stored.bytes);
         let Stored { bytes, sha256 } = stored;
+        self.placed.add(target, bytes, sha256);
         self.journal.line(format!("{what}: {from}, {bytes} bytes, sha256 {sha256}, {retries} retries"));
         Ok(stored)
     }
@@ -101,6 +110,7 @@ impl<'a> Fetcher<'a> {
         let mut sink = Sink::create(target, mode, self.caps(u64::MAX)).await?;
         sink.write(bytes).await?;
         let Stored { bytes, sha256 } = sink.commit().await?;
+        self.placed.add(target, bytes, sha256);
         self.bytes = self.bytes.saturating_add(bytes);
         self.journal.line(format!("{what}: {bytes} bytes, sha256 {sha256}"));
         Ok(())

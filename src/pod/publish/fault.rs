@@ -1,6 +1,6 @@
 //! Why publishing fails, and whether another attempt may do better.
 
-use crate::{storage::StorageError, workflow::report::clip};
+use crate::{ethereum::InvalidKey, storage::StorageError, workflow::report::clip};
 use std::{error::Error as _, io};
 
 /// The most bytes of a fault's message: with all of JSON's escapes it still fits a termination message.
@@ -22,6 +22,8 @@ pub(super) enum Fault {
     Interrupted,
     #[error("the task cannot be understood: {message}")]
     Misunderstood { message: String },
+    #[error("OPERATOR_PRIVATE_KEY cannot be used; correct the Secret that it is from")]
+    Key(#[source] InvalidKey),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -36,6 +38,7 @@ impl Fault {
             Self::Unreadable { .. } => "VolumeUnreadable",
             Self::Interrupted => "Interrupted",
             Self::Misunderstood { .. } => "InvalidTask",
+            Self::Key(_) => "InvalidKey",
             Self::Storage(StorageError::Retry { .. }) => "StorageUnavailable",
             Self::Storage(StorageError::Denied { .. }) => "StorageDenied",
             Self::Storage(StorageError::Misconfigured { .. } | StorageError::Missing { .. }) => "StorageMisconfigured",
@@ -48,10 +51,10 @@ impl Fault {
         clip(&format!("{self}{cause}"), MAX_MESSAGE_LEN)
     }
 
-    /// Whether another attempt may succeed with nobody doing anything about it.
+    /// Whether another attempt may succeed with nobody doing anything about the workflow.
     pub(super) fn retry(&self) -> bool {
         match self {
-            Self::Changed { .. } | Self::Unreadable { .. } | Self::Interrupted => true,
+            Self::Changed { .. } | Self::Unreadable { .. } | Self::Interrupted | Self::Key(_) => true,
             Self::Storage(error) => error.retry(),
             Self::TooManyFiles { .. }
             | Self::TooLarge { .. }
