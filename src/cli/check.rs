@@ -8,6 +8,7 @@ mod workflow;
 use super::{
     config_args::ConfigArgs,
     output::{self, Output},
+    refusal::Refusal,
 };
 use crate::{
     config::{Effective, Loaded},
@@ -44,6 +45,15 @@ Examples:
 
 Exit codes: 0 all is well · 3 the configuration cannot be used · 14 the workflow would be refused";
 
+/// A workflow that can be read.
+#[derive(Debug)]
+pub struct Readable {
+    /// Its document.
+    pub document: Document,
+    /// What is odd about what it is in, each a sentence without its full stop.
+    pub warnings: Vec<String>,
+}
+
 /// Why there is no document.
 #[derive(Debug)]
 pub enum Unusable {
@@ -60,14 +70,14 @@ pub enum Unusable {
 /// cannot, and [`Exit::Failure`] when the answer cannot be written.
 pub fn run(
     args: CheckArgs,
-    read: impl FnOnce(&Path) -> Result<Document, Unusable>,
+    read: impl FnOnce(&Path) -> Result<Readable, Unusable>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Exit {
     let loaded = args.config.load();
     let answered = match loaded {
         Ok(loaded) => answer(&args, &loaded, read, out, err),
-        Err(errors) => unusable(&args, &errors.to_string(), out, err).map(|()| Exit::Configuration),
+        Err(errors) => Ok(Refusal::from(errors).tell(args.output, out, err)),
     };
     answered.unwrap_or(Exit::Failure)
 }
@@ -75,7 +85,7 @@ pub fn run(
 fn answer(
     args: &CheckArgs,
     loaded: &Loaded,
-    read: impl FnOnce(&Path) -> Result<Document, Unusable>,
+    read: impl FnOnce(&Path) -> Result<Readable, Unusable>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<Exit> {
@@ -87,25 +97,25 @@ fn answer(
         return Ok(Exit::Success);
     };
     match read(file) {
-        Ok(document) => {
-            workflow::understood(&document, &loaded.config.limits, args.output, out)?;
+        Ok(Readable { document, warnings }) => {
+            for warning in &warnings {
+                writeln!(err, "warning: {warning}")?;
+            }
+            workflow::understood(&document, &warnings, &loaded.config.limits, args.output, out)?;
             Ok(Exit::Success)
         }
         Err(Unusable::Faults(faults)) => {
-            workflow::faults(file, &faults, args.output, out)?;
-            Ok(Exit::WorkflowRefused)
+            let refusal = Refusal::of_faults(&file.display().to_string(), faults);
+            match args.output {
+                Output::Json => Ok(refusal.tell(args.output, out, err)),
+                // What was asked for is what is wrong: that is the answer, and no mishap.
+                Output::Table => workflow::faults(&refusal, out).map(|()| Exit::WorkflowRefused),
+            }
         }
         Err(Unusable::Unreadable(message)) => {
-            unusable(args, &message, out, err)?;
-            Ok(Exit::WorkflowRefused)
+            Ok(Refusal::new(Exit::WorkflowRefused, message).tell(args.output, out, err))
         }
     }
-}
-
-/// For people on `err`; a program finds it in the document that it expects.
-fn unusable(args: &CheckArgs, error: &str, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
-    writeln!(err, "error: {error}")?;
-    if args.output == Output::Json { output::json(out, &serde_json::json!({ "error": error })) } else { Ok(()) }
 }
 
 /// Every value and its source. A value is as TOML has it, so that a line can be copied into a file.
@@ -140,7 +150,7 @@ mod tests {
     fn check(
         words: &[&str],
         environment: &[(&str, &str)],
-        document: Result<Document, Unusable>,
+        document: Result<Readable, Unusable>,
     ) -> (Exit, String, String) {
         let args = args(words);
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -150,7 +160,7 @@ mod tests {
         (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
-    fn nothing() -> Result<Document, Unusable> {
+    fn nothing() -> Result<Readable, Unusable> {
         Err(Unusable::Unreadable("not asked for".to_owned()))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Requests are sent once: the client's own retry is off, because it repeats writes blindly, minutes after the Lease that
 //! justified them may have run out (kube-rs/kube#2082). Reads have a time limit, which the client by default has not. Lists
-//! of workflows fetch metadata only. Absent: watches, cluster-scoped requests, logs, Secrets.
+//! of workflows fetch metadata only. Absent: watches, cluster-scoped requests, Secrets; logs are read for people only ([`Submitter`]).
 
 mod classify;
 mod connect;
@@ -10,8 +10,10 @@ mod convert;
 pub mod events;
 mod lease;
 mod lists;
+mod submitter;
 
 pub use connect::{ConnectError, Connection, connect};
+pub use submitter::{Log, Registered, Registration, Submitter};
 
 use super::{
     Cluster, Freshness, WorkflowRead, document_text,

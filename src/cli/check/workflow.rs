@@ -4,24 +4,33 @@
 //! shown at all. Control characters of what strangers wrote are replaced in the table.
 
 use crate::{
-    cli::output::{self, Output},
+    cli::{
+        output::{self, Output},
+        refusal::Refusal,
+    },
     config::{Limits, duration, redacted},
     workflow::{
-        document::{AlgorithmSource, Document, Fault, FileRef, Source},
+        document::{AlgorithmSource, Document, FileRef, Source, meant},
         report::clip,
     },
 };
 use serde_json::json;
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
-    path::Path,
 };
 
 /// The most bytes of one thing a stranger wrote.
 const SHOWN: usize = 500;
 
 /// Writes what the engine would run.
-pub(super) fn understood(document: &Document, limits: &Limits, output: Output, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn understood(
+    document: &Document,
+    warnings: &[String],
+    limits: &Limits,
+    output: Output,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let algorithm = &document.algorithm;
     let limit = document.max_time.map_or(limits.max_job_duration, |asked| asked.min(limits.max_job_duration));
     if output == Output::Json {
@@ -40,6 +49,8 @@ pub(super) fn understood(document: &Document, limits: &Limits, output: Output, o
                 "entrypoint": algorithm.container.entrypoint,
                 "maxTimeSeconds": limit.as_secs_f64(),
                 "ignored": document.ignored,
+                "didYouMean": document.ignored.iter().filter_map(|path| Some((path, meant(path)?))).collect::<BTreeMap<_, _>>(),
+                "warnings": warnings,
             }),
         );
     }
@@ -65,19 +76,14 @@ pub(super) fn understood(document: &Document, limits: &Limits, output: Output, o
             _ => duration::text(limit),
         },
     ));
-    rows.extend(document.ignored.iter().map(|path| row("not read", path.clone())));
+    rows.extend(document.unread().map(|path| row("not read", path)));
     output::table(out, &rows)
 }
 
 /// Writes every fault, with its path.
-pub(super) fn faults(file: &Path, faults: &[Fault], output: Output, out: &mut dyn Write) -> io::Result<()> {
-    if output == Output::Json {
-        let faults: Vec<_> = faults.iter().map(|fault| json!({"path": fault.path, "message": fault.message})).collect();
-        return output::json(out, &json!({ "faults": faults }));
-    }
-    let reasons = if faults.len() == 1 { String::new() } else { format!(", for {} reasons", faults.len()) };
-    writeln!(out, "{}: the workflow is refused{reasons}:", file.display())?;
-    faults.iter().try_for_each(|fault| writeln!(out, "  {}", clip(&fault.to_string(), SHOWN)))
+pub(super) fn faults(refusal: &Refusal, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}:", refusal.message)?;
+    refusal.faults.iter().try_for_each(|fault| writeln!(out, "  {}", clip(&fault.to_string(), SHOWN)))
 }
 
 /// A document may ask for what this version does not do yet: better said here than by a workflow that failed.
@@ -166,7 +172,7 @@ mod tests {
     fn shown(output: Output) -> String {
         let mut out = Vec::new();
         let limits = config::load(&[], std::iter::empty()).unwrap().config.limits;
-        understood(&document(), &limits, output, &mut out).unwrap();
+        understood(&document(), &[], &limits, output, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -2,8 +2,8 @@
 
 use super::{LocalArgs, error::LocalError, interrupt::Interrupts, progress::Progress, summary::Summary, work::Work};
 use crate::{
-    cli::load::Loaded,
-    clock::{Clock, SystemClock},
+    cli::{load::Loaded, output::Output},
+    clock::SystemClock,
     cluster::command::Settings,
     config::{self, Config},
     exit::Exit,
@@ -14,9 +14,7 @@ use crate::{
     },
     storage::Target,
     supervisor::Supervisor,
-    workflow::{
-        Document, JobId, Outcome, Record, State, digest::Sha256, job::InvalidJobId, record::Holder, report::clip,
-    },
+    workflow::{Document, JobId, Outcome, Record, State, record::Holder, report::clip},
 };
 use std::{
     io::{self, Write as _},
@@ -44,7 +42,7 @@ impl Session {
         let clock = Arc::new(SystemClock::new());
         let job = match &args.name {
             Some(name) => name.clone(),
-            None => job_id(&loaded, &*clock)?,
+            None => loaded.fresh_job(&*clock)?,
         };
         let unusable = |error| LocalError::Out(args.out.clone(), error);
         std::fs::create_dir_all(&args.out).map_err(unusable)?;
@@ -116,7 +114,8 @@ impl Session {
     fn warn_of_what_is_not_read(&self) {
         let Ok(document) = Document::parse(&self.text) else { return };
         if !document.ignored.is_empty() {
-            let _ = writeln!(io::stderr(), "warning: not read: {}", clip(&document.ignored.join(", "), 1000));
+            let unread: Vec<_> = document.unread().collect();
+            let _ = writeln!(io::stderr(), "warning: not read: {}", clip(&unread.join(", "), 1000));
         }
     }
 
@@ -125,6 +124,9 @@ impl Session {
         if record.outcome == Some(Outcome::Refused) {
             // The record has room for so many bytes of them; here all are shown.
             summary.faults(Document::parse(&self.text).err().unwrap_or_default());
+            if args.output == Output::Json {
+                let _ = writeln!(io::stderr(), "error: {}", record.message.as_deref().unwrap_or_default());
+            }
         }
         // What could not be stored must not be lost.
         if args.keep || (record.results.is_none() && !record.times.is_empty()) {
@@ -168,14 +170,4 @@ fn policy(args: &LocalArgs, config: &Config) -> Policy {
     policy.cadence.finished = Duration::from_millis(50);
     policy.cadence.finished_young = Duration::from_millis(20);
     policy
-}
-
-/// A name that no earlier run had: the workflow's own, and a suffix from clock and process.
-fn job_id(loaded: &Loaded, clock: &dyn Clock) -> Result<JobId, InvalidJobId> {
-    let name = loaded.name.as_ref().map_or(loaded.stem.as_str(), JobId::as_str);
-    let seed = format!("{} {}", clock.now().wall, std::process::id());
-    let suffix: String = Sha256::of(seed).to_string().chars().take(8).collect();
-    let stem: String = name.chars().take(JobId::MAX_LEN - 1 - suffix.len()).collect();
-    let id = format!("{}-{suffix}", stem.trim_end_matches(['-', '.']));
-    id.parse()
 }
