@@ -15,7 +15,7 @@ const SECTIONS: [(&str, &[&str]); 8] = [
 
 /// Jaro-Winkler: what misses, doubles or swaps a letter is above; what old clients send and nobody reads is below (see the
 /// tests).
-const LIKE: f64 = 0.88;
+const LIKE: f64 = 0.91;
 
 /// The member that the one at `path`, which is not read, is like: of its own section, or as `compute.maxtime` of another one.
 pub fn meant(path: &str) -> Option<String> {
