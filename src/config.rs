@@ -6,9 +6,12 @@
 //! is wrong. Past it nothing checks a value again.
 //!
 //! Nothing below `load` reads the environment: it is handed in. [`environment`] is the one place in the program that asks
-//! the operating system for it. No key holds a credential; URLs may, and are shown without their query and user.
+//! the operating system for it. No key holds a credential: those of stores are read
+//! beside it, by [`credentials`]. URLs of `[notify]` may, and are shown without their query and user.
 
 mod cadence;
+mod certificates;
+mod credentials;
 pub mod duration;
 mod engine;
 mod fault;
@@ -28,6 +31,7 @@ mod url;
 mod values;
 
 pub use cadence::{Cadence, Cleaning, Lease, Retries, Waiting};
+pub use credentials::{StoreCredentials, credentials};
 pub use engine::{Engine, LogFormat};
 pub use fault::{ConfigErrors, Fault};
 pub use fetch::Fetch;
@@ -35,7 +39,8 @@ pub use limits::{Environment, Limits};
 pub use notify::{Http, Notify};
 pub use pods::{Images, Pods, PullPolicy};
 pub use quantity::Cpus;
-pub use storage::{Storage, StorageTarget};
+pub use seed::{Old, old_variables};
+pub use storage::Storage;
 pub use url::redacted;
 
 use crate::ethereum::{InvalidKey, OperatorKey};
@@ -75,7 +80,7 @@ pub struct Config {
     pub cleaning: Cleaning,
     /// `[fetch]`.
     pub fetch: Fetch,
-    /// `[storage]`.
+    /// `[storage]`, `[s3]`, `[ipfs]`, `[ipfs_cluster]` and `[adminlogs]`.
     pub storage: Storage,
     /// `[notify]`.
     pub notify: Notify,
@@ -186,8 +191,7 @@ pub fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
-/// The variable that holds the operator's private key.
-pub const OPERATOR_KEY: &str = "OPERATOR_PRIVATE_KEY";
+pub use crate::storage::secret_keys::OPERATOR_KEY;
 
 /// The operator's key, if `environment` has one.
 ///

@@ -12,18 +12,31 @@
 //! of a list or on the clock of a store: those differ from one S3 server to the next. Credentials end in the store's
 //! client; no name, URL or error of this module has any.
 
+mod content_urls;
+mod credentials;
 mod error;
 #[cfg(test)]
 pub(crate) mod faulty;
 pub mod keys;
 pub mod manifest;
+mod place;
+mod refusals;
 mod result_store;
+mod results;
+mod s3;
+pub mod secret_keys;
 mod target;
+mod tree;
 
+pub use content_urls::ContentUrls;
+pub use credentials::{Credentials, IpfsCredentials, S3Credentials, Secret};
 pub use error::StorageError;
 pub use keys::{Folder, Keys};
+pub use place::Place;
 pub use result_store::{Removed, ResultStore, Stored};
+pub use results::open_results;
 pub use target::{Ipfs, IpfsCluster, S3, Target, Targets};
+pub use tree::{Broken, TreeFile, TreeSource, TreeStore};
 
 use bytes::Bytes;
 use error::{Action, classify};
@@ -32,17 +45,25 @@ use object_store::{
     Attribute, Attributes, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMultipartOptions,
     PutOptions, memory::InMemory, path::Path,
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 /// A place for results. Clones share the connection.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
     name: String,
     base_url: String,
     traits: Traits,
-    /// Where interrupted writes leave files that no list shows.
-    staging: Option<PathBuf>,
+    /// The folder it is, if it is one.
+    folder: Option<PathBuf>,
+    /// The bucket it is, if it is one.
+    bucket: Option<Arc<s3::Bucket>>,
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Storage").field(&self.name).finish()
+    }
 }
 
 /// What a kind of store can and cannot do.
@@ -57,14 +78,14 @@ struct Traits {
 }
 
 impl Storage {
-    /// Opens the store that `target` describes.
+    /// Opens the store that `target` describes. For a remote one rustls must have a default provider by now.
     ///
     /// # Errors
     ///
     /// [`StorageError::Misconfigured`] or [`StorageError::Denied`] when it cannot be used as described. A remote store
     /// is not asked; its first use shows.
-    pub fn open(target: &Target) -> Result<Self, StorageError> {
-        target::open(target)
+    pub fn open(target: &Target, credentials: &Credentials) -> Result<Self, StorageError> {
+        target::open(target, credentials)
     }
 
     /// A store in memory, for tests and trials. Its URLs lead nowhere.
@@ -75,7 +96,8 @@ impl Storage {
             name: "memory:".into(),
             base_url: "memory:/".into(),
             traits,
-            staging: None,
+            folder: None,
+            bucket: None,
         }
     }
 
@@ -91,8 +113,8 @@ impl Storage {
     }
 
     /// The URL under which the old engine's array lists an object.
-    pub fn url(&self, key: &Path) -> String {
-        format!("{}{}", self.base_url, target::percent_encode(key.as_ref()))
+    pub fn url(&self, key: &str) -> String {
+        format!("{}{}", self.base_url, target::percent_encode(key))
     }
 
     /// How large an object may be to go in one request, and how large the parts of a larger one are.
@@ -155,6 +177,7 @@ impl Storage {
     ///
     /// Any. A store that does not exist is told from an empty one.
     pub async fn list(&self, prefix: &Path) -> Result<Vec<ObjectMeta>, StorageError> {
+        self.check_folder()?;
         let listed: Result<Vec<_>, _> = self.store.list(Some(prefix)).try_collect().await;
         let mut listed = listed.map_err(|error| self.error(Action::List, prefix, &error))?;
         listed.sort_by(|a, b| a.location.as_ref().as_bytes().cmp(b.location.as_ref().as_bytes()));
@@ -169,8 +192,8 @@ impl Storage {
     /// Any but [`StorageError::Missing`].
     pub async fn delete(&self, key: &Path) -> Result<(), StorageError> {
         match self.store.delete(key).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.error(Action::Delete, key, &error)),
+            Err(error) if !error::is_missing(&error) => Err(self.error(Action::Delete, key, &error)),
+            _ => Ok(()),
         }
     }
 
@@ -181,7 +204,11 @@ impl Storage {
     ///
     /// Any but [`StorageError::Missing`].
     pub async fn drop_unfinished(&self, prefix: &Path) -> Result<(), StorageError> {
-        let Some(root) = &self.staging else { return Ok(()) };
+        if let Some(bucket) = &self.bucket {
+            let aborted = bucket.abort_unfinished(prefix).await;
+            return aborted.map_err(|error| self.error(Action::Abort, prefix, &error));
+        }
+        let Some(root) = &self.folder else { return Ok(()) };
         let (folder, name) = (root.join(prefix.as_ref()), self.name.clone());
         let removed = tokio::task::spawn_blocking(move || target::remove_staged(&folder)).await;
         let removed = removed.map_err(std::io::Error::other).flatten();
@@ -207,7 +234,8 @@ mod tests {
 
     fn stores() -> (tempfile::TempDir, [Storage; 2]) {
         let dir = tempfile::tempdir().unwrap();
-        let directory = Storage::open(&Target::Directory { path: dir.path().join("results") }).unwrap();
+        let directory =
+            Storage::open(&Target::Directory { path: dir.path().join("results") }, &Credentials::default()).unwrap();
         (dir, [directory, Storage::memory()])
     }
 

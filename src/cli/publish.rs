@@ -1,15 +1,15 @@
 //! `operator-engine publish`: see [`crate::pod::publish`].
 
 use crate::{
-    config,
+    config::{self, StoreCredentials},
     exit::Exit,
     pod::{
         layout::Layout,
         parent::Parent,
-        publish::{self, PublishTask},
+        publish::{self, Places, PublishTask},
         termination,
     },
-    storage::{Storage, Target},
+    storage::{Credentials, Place, Storage, StorageError, Target, Targets},
     workflow::{Facts, report::PublishReport},
 };
 use std::{
@@ -31,6 +31,9 @@ pub struct PublishArgs {
     /// Where it goes, e.g. {"kind":"directory","path":"/srv/results"}
     #[arg(long, value_name = "JSON")]
     pub target: String,
+    /// Where the admin's logs go, if not there too; in the same form
+    #[arg(long, value_name = "JSON")]
+    pub adminlogs: Option<String>,
     /// Where the report goes
     #[arg(long, value_name = "FILE", default_value = termination::DEFAULT_PATH)]
     pub termination_log: PathBuf,
@@ -72,17 +75,21 @@ async fn published(args: PublishArgs) -> PublishReport {
         Ok(facts) => facts,
         Err(error) => return publish::misunderstood(&format!("--facts: {error}")),
     };
-    let target: Target = match serde_json::from_str(&args.target) {
-        Ok(target) => target,
-        Err(error) => return publish::misunderstood(&format!("--target: {error}")),
+    let targets = match targets(&args) {
+        Ok(targets) => targets,
+        Err(message) => return publish::misunderstood(&message),
     };
-    let storage = match Storage::open(&target) {
-        Ok(storage) => storage,
+    let credentials = match config::credentials(&config::environment(), &targets) {
+        Ok(credentials) => credentials,
+        Err(errors) => return publish::misconfigured(&errors.to_string()),
+    };
+    let places = match open(&targets, &credentials) {
+        Ok(places) => places,
         Err(error) => return publish::unopened(error),
     };
     let key = match config::operator_key(&config::environment()) {
         Ok(key) => key,
-        Err(error) => return publish::unusable_key(error),
+        Err(error) => return publish::misconfigured(&format!("{}: {error}", config::OPERATOR_KEY)),
     };
     let stop = CancellationToken::new();
     tokio::spawn(cancel_on_signal(stop.clone(), args.parent));
@@ -95,7 +102,23 @@ async fn published(args: PublishArgs) -> PublishReport {
         progress: Box::new(io::stdout()),
         stop,
     };
-    publish::run(task, &storage).await
+    publish::run(task, &places).await
+}
+
+fn targets(args: &PublishArgs) -> Result<Targets, String> {
+    let target = |name: &str, text: &str| serde_json::from_str(text).map_err(|error| format!("{name}: {error}"));
+    Ok(Targets {
+        outputs: target("--target", &args.target)?,
+        adminlogs: args.adminlogs.as_deref().map(|text| target("--adminlogs", text)).transpose()?,
+    })
+}
+
+fn open(targets: &Targets, credentials: &StoreCredentials) -> Result<Places, StorageError> {
+    let place = |target: &Target, credentials: &Credentials| Storage::open(target, credentials).map(Place::from);
+    Ok(Places {
+        outputs: place(&targets.outputs, &credentials.outputs)?,
+        adminlogs: targets.adminlogs.as_ref().map(|target| place(target, &credentials.adminlogs)).transpose()?,
+    })
 }
 
 /// As process 1 of a container this program gets no signal that it does not handle.

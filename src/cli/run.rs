@@ -1,6 +1,8 @@
 //! `run`: the engine in a cluster, until it is told to stop.
 
 mod milestones;
+#[cfg(test)]
+mod tests;
 
 use super::{chain, config_args::ConfigArgs};
 use crate::{
@@ -10,11 +12,10 @@ use crate::{
         kube::{ConnectError, Kube, connect, events},
         manifest::Settings,
     },
-    config::{Config, LogFormat, StorageTarget},
+    config::{Config, LogFormat},
     exit::Exit,
     http::{Pages, serve},
     plan::{Plan, View},
-    storage::Target,
     supervisor::{Ended, Supervisor},
     telemetry::{self, Form},
     workflow::{digest::Sha256, record::Holder},
@@ -175,14 +176,10 @@ fn identity(config: &Config, clock: &dyn Clock) -> Holder {
 
 fn settings(config: &Config) -> Result<Settings, RunError> {
     let Config { limits, images, pods, storage, .. } = config;
-    let StorageTarget::Directory(path) = &storage.target else { return Err(RunError::NoStorage) };
+    let Some(targets) = storage.targets.clone() else { return Err(RunError::NoStorage) };
     let own = |image: &Option<String>| image.clone().unwrap_or_else(|| images.engine.clone());
     Ok(Settings {
-        commands: command::Settings {
-            fetch: config.fetch.policy(),
-            target: Target::Directory { path: path.clone() },
-            max_log: limits.max_log,
-        },
+        commands: command::Settings { fetch: config.fetch.policy(), targets, max_log: limits.max_log },
         configure_image: own(&images.configure),
         publish_image: own(&images.publish),
         pull_policy: images.pull_policy.as_str().to_owned(),
@@ -199,5 +196,7 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
         gpu_resource: limits.gpu_resource.clone(),
         allow_root: pods.allow_root,
         results_claim: storage.claim.clone(),
+        adminlogs_claim: storage.adminlogs_claim.clone(),
+        storage_secret: storage.secret.clone(),
     })
 }

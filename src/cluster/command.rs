@@ -5,7 +5,7 @@
 use crate::{
     plan::pod::{PodSpec, Subject, Task},
     pod::{configure::FetchPolicy, layout::Layout},
-    storage::Target,
+    storage::Targets,
 };
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ pub struct Settings {
     /// What configure may fetch.
     pub fetch: FetchPolicy,
     /// Where publish stores; no credentials.
-    pub target: Target,
+    pub targets: Targets,
     /// The most bytes of an algorithm's log that are kept.
     pub max_log: u64,
 }
@@ -67,7 +67,8 @@ pub fn arguments(spec: &PodSpec, settings: &Settings, places: &Places) -> Option
         Task::Filter { .. } => return None,
         Task::Publish { facts } => {
             line.word("publish").path("--data", data).path("--termination-log", &places.termination_log);
-            line.option("--facts", &json(facts)).option("--target", &json(&settings.target));
+            line.option("--facts", &json(facts)).option("--target", &json(&settings.targets.outputs));
+            line.maybe("--adminlogs", settings.targets.adminlogs.as_ref().map(json));
             line.maybe("--parent", parent);
         }
     }

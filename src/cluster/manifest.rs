@@ -5,6 +5,9 @@
 //! workflow's one volume that its stage is for, by `subPath` mounts; the folders behind them are made by the configure
 //! stage, and no other pod mounts their parent writable, so none can be swapped for a link (CVE-2021-25741).
 
+mod credentials;
+mod results;
+
 use super::command::{self, Places};
 use crate::{
     plan::{
@@ -12,7 +15,6 @@ use crate::{
         seen::{Uid, volume_name},
     },
     pod::{layout::Layout, termination},
-    storage::Target,
     workflow::{JobId, Stage},
 };
 use k8s_openapi::{
@@ -77,8 +79,12 @@ pub struct Settings {
     pub gpu_resource: String,
     /// Whether algorithm and filter may run as root in their container, for images that insist. Weaker than restricted.
     pub allow_root: bool,
-    /// The claim that publish finds mounted at the directory of its target.
+    /// The claim that publish finds mounted at the directory of outputs.
     pub results_claim: Option<String>,
+    /// The same for a directory of admin logs with a claim of its own.
+    pub adminlogs_claim: Option<String>,
+    /// The Secret that publish takes its credentials from.
+    pub storage_secret: String,
 }
 
 /// CPU of the engine's own stages.
@@ -159,21 +165,14 @@ fn container(spec: &PodSpec, settings: &Settings, root: bool) -> Container {
     };
     let line = command::arguments(spec, &settings.commands, &places);
     let own = matches!(spec.stage, Stage::Configure | Stage::Publish);
-    let variables = command::variables(spec, &places.layout);
+    let variables = variables(spec, settings, &places);
     Container {
         name: CONTAINER.to_owned(),
         image: Some(image(spec, settings)),
         image_pull_policy: Some(settings.pull_policy.clone()),
         // A filter's image knows what to run.
         command: line.map(|line| std::iter::once(program).chain(line).collect()),
-        env: (!variables.is_empty()).then(|| {
-            let variable = |(name, value): (&str, String)| EnvVar {
-                name: name.to_owned(),
-                value: Some(value),
-                ..Default::default()
-            };
-            variables.into_iter().map(variable).collect()
-        }),
+        env: (!variables.is_empty()).then_some(variables),
         resources: Some(resources(spec, settings)),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
@@ -188,6 +187,13 @@ fn container(spec: &PodSpec, settings: &Settings, root: bool) -> Container {
         volume_mounts: Some(mounts(spec, settings)),
         ..Default::default()
     }
+}
+
+fn variables(spec: &PodSpec, settings: &Settings, places: &Places) -> Vec<EnvVar> {
+    let plain =
+        |(name, value): (&str, String)| EnvVar { name: name.to_owned(), value: Some(value), ..Default::default() };
+    let plain = command::variables(spec, &places.layout).into_iter().map(plain);
+    plain.chain(credentials::variables(spec.stage, settings)).collect()
 }
 
 fn image(spec: &PodSpec, settings: &Settings) -> String {
@@ -219,7 +225,6 @@ fn resources(spec: &PodSpec, settings: &Settings) -> ResourceRequirements {
 const DOCUMENTS: &str = "/workflow";
 const DATA_VOLUME: &str = "data";
 const DOCUMENTS_VOLUME: &str = "workflow";
-const RESULTS_VOLUME: &str = "results";
 const TMP_VOLUME: &str = "tmp";
 
 fn mounts(spec: &PodSpec, settings: &Settings) -> Vec<VolumeMount> {
@@ -253,11 +258,8 @@ fn mounts(spec: &PodSpec, settings: &Settings) -> Vec<VolumeMount> {
         Stage::Filter => vec![part("inputs", true), part("outputs", false), part("logs", false)],
         Stage::Publish => vec![whole(true), part("adminlogs", false)],
     };
-    if let (Stage::Publish, Some(_), Target::Directory { path }) =
-        (spec.stage, &settings.results_claim, &settings.commands.target)
-    {
-        mounts.push(other(RESULTS_VOLUME, &path.to_string_lossy(), false));
-    }
+    mounts.extend(results::mounts(spec.stage, settings));
+    mounts.extend(credentials::mount(spec.stage, settings));
     mounts.push(other(TMP_VOLUME, "/tmp", false));
     mounts
 }
@@ -276,9 +278,8 @@ fn volumes(spec: &PodSpec, settings: &Settings) -> Vec<Volume> {
             ..Default::default()
         });
     }
-    if let (Stage::Publish, Some(name)) = (spec.stage, &settings.results_claim) {
-        volumes.push(claim(RESULTS_VOLUME, name.clone()));
-    }
+    volumes.extend(results::volumes(spec.stage, settings));
+    volumes.extend(credentials::volume(spec.stage, settings));
     let tmp = EmptyDirVolumeSource { size_limit: Some(bytes(settings.disk)), medium: None };
     volumes.push(Volume { name: TMP_VOLUME.to_owned(), empty_dir: Some(tmp), ..Default::default() });
     volumes

@@ -1,9 +1,14 @@
 //! Our own check of every pod before it is sent: Pod Security *restricted*, and what we add to it.
 //!
 //! kubernetes.io/docs/concepts/security/pod-security-standards lists the profile. The cluster's admission may enforce it as
-//! well; this one holds where it does not, and a pod template that loosened something stops here.
+//! well; this one holds where it does not, and a pod template that loosened something stops here. What we add: limits,
+//! a deadline, and that nothing secret is handed to what a stranger wrote.
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, SecurityContext, Volume};
+use super::manifest::COMPONENT_LABEL;
+use crate::workflow::Stage;
+use k8s_openapi::api::core::v1::{
+    Container, EnvFromSource, EnvVar, Pod, PodSpec, SecurityContext, Volume, VolumeProjection,
+};
 
 /// How strict to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +29,10 @@ pub fn violations(pod: &Pod, profile: Profile) -> Vec<String> {
         }
     };
     pod_rules(spec, profile, &mut rule);
+    let component = pod.metadata.labels.as_ref().and_then(|labels| labels.get(COMPONENT_LABEL));
+    let strangers =
+        [Stage::Algorithm, Stage::Filter].iter().any(|stage| component.is_some_and(|c| c == stage.as_str()));
+    rule(!strangers || !has_secrets(spec), "no Secret and no token reaches an algorithm or a filter");
     let extra = spec.init_containers.iter().flatten();
     for container in spec.containers.iter().chain(extra) {
         container_rules(container, spec, profile, &mut rule);
@@ -91,6 +100,22 @@ fn container_rules(container: &Container, pod: &PodSpec, profile: Profile, rule:
         !container.volume_mounts.iter().flatten().any(|mount| propagated(mount.mount_propagation.as_deref())),
         "no mount is propagated",
     );
+}
+
+/// Whether anything of a Secret, or a token, is handed to a container. The Secret that images are pulled with is the kubelet's.
+fn has_secrets(spec: &PodSpec) -> bool {
+    let extra = spec.init_containers.iter().flatten();
+    let variables = spec.containers.iter().chain(extra).any(|container| {
+        let one = |variable: &EnvVar| variable.value_from.as_ref().is_some_and(|from| from.secret_key_ref.is_some());
+        let all = |source: &EnvFromSource| source.secret_ref.is_some();
+        container.env.iter().flatten().any(one) || container.env_from.iter().flatten().any(all)
+    });
+    let volumes = spec.volumes.iter().flatten().any(|volume| {
+        let projected = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
+        let secret = |source: &VolumeProjection| source.secret.is_some() || source.service_account_token.is_some();
+        volume.secret.is_some() || projected.into_iter().any(secret)
+    });
+    variables || volumes
 }
 
 fn is_allowed(volume: &Volume) -> bool {
@@ -162,6 +187,33 @@ mod tests {
                 _ => panic!("{pointer}"),
             }
             assert_eq!(found(pod, Profile::Restricted).len(), 1, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn nothing_secret_reaches_what_a_stranger_wrote() {
+        let secret = json!({"name": "X", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}});
+        let token = json!({"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}});
+        for (pointer, value) in [
+            ("/spec/containers/0/env", json!([secret])),
+            ("/spec/containers/0/envFrom", json!([{"secretRef": {"name": "s"}}])),
+            ("/spec/initContainers", json!([{"name": "i", "env": [secret], "image": "i"}])),
+            ("/spec/volumes/1", json!({"name": "s", "secret": {"secretName": "s"}})),
+            ("/spec/volumes/1", json!({"name": "s", "projected": {"sources": [{"secret": {"name": "s"}}]}})),
+            ("/spec/volumes/1", token),
+        ] {
+            for (component, allowed) in [("algorithm", false), ("filter", false), ("publish", true)] {
+                let mut pod = good();
+                pod["metadata"] = json!({"labels": {"component": component}});
+                let (parent, key) = pointer.rsplit_once('/').unwrap();
+                match pod.pointer_mut(parent).unwrap() {
+                    Value::Object(members) => drop(members.insert(key.to_owned(), value.clone())),
+                    Value::Array(items) => items.push(value.clone()),
+                    _ => panic!("{pointer}"),
+                }
+                let told = found(pod, Profile::Restricted).iter().any(|text| text.starts_with("no Secret"));
+                assert_eq!(told, !allowed, "{component}: {pointer}");
+            }
         }
     }
 

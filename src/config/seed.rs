@@ -1,7 +1,9 @@
 //! The variables of Ocean Protocol's operator-engine, under their own names, so that its deployments keep working.
 //!
-//! [`VARIABLES`] is every one that engine read or its README named. Most set a key of ours; the rest are answered with one
-//! warning that says why they do nothing, and their values, which may be credentials, are never shown.
+//! [`VARIABLES`] is every one that engine read or its README named. Most set a key of ours; some are credentials, which no
+//! key holds; the rest are answered with one warning that says why they do nothing, and their values are never shown.
+
+mod stores;
 
 use super::{duration, layers::Layer};
 
@@ -9,13 +11,37 @@ use super::{duration, layers::Layer};
 pub(super) enum Meaning {
     /// It sets this key, to what the translation makes of its value.
     Sets(&'static str, fn(&str) -> Translation),
-    /// It will mean something; this version cannot do it yet. The rest of the sentence "is not supported yet by this
-    /// version: …".
-    NotYet(&'static str),
+    /// It sets this key, and what it means depends on the others of its kind: see [`stores`].
+    Store(&'static str),
+    /// It is a credential: a key of the Secret that pods take it from, and the engine's own where it is in its environment.
+    Credential,
     /// It means nothing any more. The rest of the sentence "has no effect: …".
     Nothing(&'static str),
 }
-use Meaning::{NotYet, Nothing, Sets};
+use Meaning::{Credential, Nothing, Sets, Store};
+
+/// What has become of one of the old variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Old {
+    /// It is honoured: it sets this key.
+    Sets(&'static str),
+    /// It is honoured, as a credential.
+    Credential,
+    /// It does nothing, for this reason.
+    Dropped(&'static str),
+}
+
+/// Every variable that the old engine read or its README named, with what has become of it.
+pub fn old_variables() -> impl Iterator<Item = (&'static str, Old)> {
+    VARIABLES.iter().map(|(name, meaning)| {
+        let old = match meaning {
+            Sets(key, _) | Store(key) => Old::Sets(key),
+            Credential => Old::Credential,
+            Nothing(why) => Old::Dropped(why),
+        };
+        (*name, old)
+    })
+}
 
 /// What a translation makes of a value.
 pub(super) struct Translation {
@@ -37,9 +63,6 @@ impl Translation {
 
 const DATABASE: &str = "there is no database; workflows and their records are ConfigMaps";
 const FOLDERS: &str = "the folders are always those below /data that algorithm images know";
-const S3: &str = "results go to a directory or nowhere ([storage]), not to S3";
-const IPFS: &str = "results go to a directory or nowhere ([storage]), not to IPFS";
-const ADMIN_LOGS: &str = "the old publishing image ignored it as well; admin logs go where results go";
 const ACCOUNT: &str = "the old publishing image was given it and never used it";
 
 /// Every variable, in the order in which warnings are given.
@@ -49,7 +72,7 @@ pub(super) const VARIABLES: &[(&str, Meaning)] = &[
     ("POSTGRES_HOST", Nothing(DATABASE)),
     ("POSTGRES_PORT", Nothing(DATABASE)),
     ("POSTGRES_DB", Nothing(DATABASE)),
-    ("OPERATOR_PRIVATE_KEY", NotYet("nothing is signed")),
+    ("OPERATOR_PRIVATE_KEY", Credential),
     ("NETWORK", Nothing("the old engine did not use it either")),
     ("ACCOUNT_JSON", Nothing(ACCOUNT)),
     ("ACCOUNT_PASSWORD", Nothing(ACCOUNT)),
@@ -62,19 +85,19 @@ pub(super) const VARIABLES: &[(&str, Meaning)] = &[
     ("POD_CONFIGURATION_CONTAINER", Sets("images.configure", stage_image)),
     ("POD_PUBLISH_CONTAINER", Sets("images.publish", stage_image)),
     ("FILTERING_CONTAINER", Sets("images.filter", as_it_is)),
-    ("AWS_ACCESS_KEY_ID", NotYet(S3)),
-    ("AWS_SECRET_ACCESS_KEY", NotYet(S3)),
-    ("AWS_REGION", NotYet(S3)),
-    ("AWS_BUCKET_OUTPUT", NotYet(S3)),
-    ("AWS_BUCKET_ADMINLOGS", Nothing(ADMIN_LOGS)),
-    ("IPFS_OUTPUT", NotYet(IPFS)),
-    ("IPFS_ADMINLOGS", Nothing(ADMIN_LOGS)),
-    ("IPFS_OUTPUT_PREFIX", NotYet(IPFS)),
-    ("IPFS_ADMINLOGS_PREFIX", Nothing(ADMIN_LOGS)),
-    ("IPFS_API_KEY", NotYet(IPFS)),
-    ("IPFS_API_CLIENT", NotYet(IPFS)),
+    ("AWS_ACCESS_KEY_ID", Credential),
+    ("AWS_SECRET_ACCESS_KEY", Credential),
+    ("AWS_REGION", Store("s3.region")),
+    ("AWS_BUCKET_OUTPUT", Store("s3.bucket")),
+    ("AWS_BUCKET_ADMINLOGS", Store("adminlogs.s3.bucket")),
+    ("IPFS_OUTPUT", Store("ipfs.api")),
+    ("IPFS_ADMINLOGS", Store("adminlogs.ipfs.api")),
+    ("IPFS_OUTPUT_PREFIX", Store("ipfs.url_prefix")),
+    ("IPFS_ADMINLOGS_PREFIX", Store("adminlogs.ipfs.url_prefix")),
+    ("IPFS_API_KEY", Credential),
+    ("IPFS_API_CLIENT", Credential),
     ("IPFS_EXPIRY_TIME", Nothing("the old engine never passed it on; see STORAGE_EXPIRY and storage.expiry")),
-    ("IPFS_TYPE", Nothing("the old engine only wrote of it in its README")),
+    ("IPFS_TYPE", Nothing("the old engine only wrote of it in its README; storage.kind says which kind of IPFS it is")),
     ("STORAGE_EXPIRY", Sets("storage.expiry", expiry)),
     ("NOTIFY_START_URL", Sets("notify.start_url", as_it_is)),
     ("NOTIFY_STOP_URL", Sets("notify.stop_url", as_it_is)),
@@ -122,10 +145,11 @@ pub(super) fn layer(environment: &[(String, String)], warnings: &mut Vec<String>
                     layer.set_variable(key, value, name);
                 }
             }
-            NotYet(why) => warnings.push(format!("{name} is not supported yet by this version: {why}")),
+            Store(_) | Credential => {}
             Nothing(why) => warnings.push(format!("{name} has no effect: {why}")),
         }
     }
+    stores::set(environment, &mut layer, warnings);
     warnings.extend(misspelt(environment));
     layer
 }
@@ -133,7 +157,7 @@ pub(super) fn layer(environment: &[(String, String)], warnings: &mut Vec<String>
 /// The key that an old variable sets, whatever the case of its name: for those who write `nCPU` into a file.
 pub(super) fn key_of(name: &str) -> Option<&'static str> {
     VARIABLES.iter().find_map(|(variable, meaning)| match meaning {
-        Sets(key, _) if variable.eq_ignore_ascii_case(name) => Some(*key),
+        Sets(key, _) | Store(key) if variable.eq_ignore_ascii_case(name) => Some(*key),
         _ => None,
     })
 }

@@ -1,6 +1,7 @@
 //! The configuration as a whole: every key, every layer, every old variable, every kind of fault.
 
 mod old;
+mod stores;
 
 use super::*;
 use std::{collections::BTreeSet, path::Path, time::Duration};
@@ -46,7 +47,9 @@ fn the_defaults_are_a_configuration() {
     assert_eq!((config.limits.max_jobs, config.limits.memory, config.limits.cpus.millis()), (10, 1 << 30, 1000));
     assert_eq!(config.limits.max_job_duration, Duration::from_secs(60), "the old engine's");
     assert_eq!(config.cadence.finished_young_every, Duration::from_millis(250));
-    assert_eq!(config.storage, Storage { target: StorageTarget::None, claim: None, expiry: None });
+    let secret = "operator-engine-storage".to_owned();
+    let storage = Storage { targets: None, claim: None, adminlogs_claim: None, secret, expiry: None };
+    assert_eq!(config.storage, storage);
     assert_eq!(config.http.listen, Some("0.0.0.0:8080".parse().unwrap()));
 }
 
@@ -125,7 +128,9 @@ const OTHERS: &[(&str, &str)] = &[
     ("fetch.deny_networks", "192.0.2.0/24"),
     ("fetch.max_redirects", "0"),
     ("storage.claim", "results"),
+    ("storage.secret", "store"),
     ("storage.expiry", "30d"),
+    ("adminlogs.claim", "logs"),
     ("notify.start_url", "https://example.org/start"),
     ("notify.stop_url", "https://example.org/stop"),
     ("http.listen", "[::1]:9000"),
@@ -143,12 +148,8 @@ fn every_key_reaches_the_checked_configuration() {
         let changed = loaded.values.iter().zip(&defaults.values).filter(|(now, before)| now != before).count();
         assert_eq!(changed, 1, "{key} = {other} changes other keys as well");
     }
-    let directory =
-        [("OPERATOR_ENGINE__STORAGE__KIND", "directory"), ("OPERATOR_ENGINE__STORAGE__DIRECTORY", "/srv/out")];
-    assert_eq!(with(&directory).unwrap().config.storage.target, StorageTarget::Directory("/srv/out".into()));
-
     let mut tried: BTreeSet<_> = OTHERS.iter().map(|(key, _)| (*key).to_owned()).collect();
-    tried.extend(["storage.kind".to_owned(), "storage.directory".to_owned()]);
+    tried.extend(stores::tried());
     assert_eq!(tried, documented().into_iter().map(|(key, _)| key).collect(), "a key is missing in this test");
 }
 
@@ -239,9 +240,9 @@ fn empty_sections_are_fine_and_unknown_ones_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let good = file(folder.path(), "a.toml", "[limits]\n[fetch]\n");
     assert_eq!(load(&[good], std::iter::empty()).unwrap(), with(&[]).unwrap());
-    let bad = file(folder.path(), "b.toml", "[ipfs]\n[limits.cpus]\n");
+    let bad = file(folder.path(), "b.toml", "[floppy]\n[limits.cpus]\n");
     let told = load(&[bad], std::iter::empty()).unwrap_err();
-    assert_eq!(told.faults.iter().map(|fault| fault.key.as_str()).collect::<Vec<_>>(), ["ipfs", "limits.cpus"]);
+    assert_eq!(told.faults.iter().map(|fault| fault.key.as_str()).collect::<Vec<_>>(), ["floppy", "limits.cpus"]);
 }
 
 #[test]
@@ -266,6 +267,8 @@ fn values_of_the_wrong_kind_are_refused() {
         "http.listen = \"8080\"",
         "notify.start_url = \"ftp://example.org\"",
         "storage.directory = \"out\"",
+        "s3.region = \"\"",
+        "ipfs.url_prefix = \"\"",
         "loop.attention_every = \"1ms\"",
         "limits.max_job_duration = \"0s\"",
         "pods.node_selector_scope = 'a\"b'",
@@ -313,7 +316,12 @@ fn rules_between_keys_are_one_sentence_with_the_values_and_their_sources() {
         ("fetch.max_file", "21Gi"),
         ("limits.max_log", "1Gi"),
         ("storage.kind", "directory"),
+        ("storage.kind", "s3"),
         ("storage.directory", "/srv"),
+        ("s3.bucket", "out"),
+        ("ipfs.api", "http://kubo:5001"),
+        ("adminlogs.kind", "ipfs-cluster"),
+        ("adminlogs.directory", "/srv"),
     ] {
         let told = faults(&[(&layers::variable_name(key), other)]);
         assert!(told.iter().any(|fault| fault.contains(&format!("{key} = \"{other}\""))), "{key}: {told:?}");

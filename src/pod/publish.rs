@@ -10,15 +10,22 @@
 //! **Guarantee.** At every moment the store holds either no manifest or a manifest with all its files; publishing twice
 //! yields the same bytes. So it may be killed at any point and started again.
 //!
+//! Into a store that takes a whole result in one act it goes by [`at_once`] instead, with the same guarantee. Admin logs may
+//! go to a place of their own, with a manifest of their own; they go first, so that where outputs have their manifest, all
+//! is stored.
+//!
 //! **Assumption.** Nobody else writes below the workflow's prefix, unless it is another attempt of the same publishing,
 //! which writes the same.
 //!
 //! The algorithm's files are a stranger's: no link is followed, nothing is opened that could block, nothing is renamed.
 //! What cannot be stored as it is, is refused, and the manifest names it. Folders without a file leave no trace.
 
+mod at_once;
 mod cover;
 mod fault;
 mod listing;
+mod objects;
+mod parts;
 mod progress;
 #[cfg(test)]
 mod tests;
@@ -27,32 +34,28 @@ mod upload;
 mod walk;
 
 use crate::{
-    ethereum::{InvalidKey, OperatorKey},
+    ethereum::OperatorKey,
     pod::layout::Layout,
     storage::{
-        Folder, Keys, Storage, StorageError,
+        Folder, Keys, Place, StorageError,
         manifest::{self, Input, Kind, Manifest},
     },
     workflow::{
         Facts,
         digest::Sha256,
+        record,
         report::{PublishFault, PublishReport, Published},
     },
 };
-use bytes::Bytes;
 use cover::Cover;
 use fault::Fault;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use object_store::{ObjectMeta, path::Path};
+use objects::Publishing;
+pub use parts::Places;
 use progress::Progress;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::Write,
-    sync::Arc,
-};
+use std::{io::Write, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use tree::Tree;
-use walk::{Found, Limits, Walk};
+use walk::{Limits, Walk};
 
 /// What to publish.
 pub struct PublishTask {
@@ -72,13 +75,13 @@ pub struct PublishTask {
     pub stop: CancellationToken,
 }
 
-/// How many files are on their way at once. Each holds at most two parts in memory ([`Storage::part_len`]), so this bounds
+/// How many files are on their way at once. Each holds at most two parts in memory ([`crate::storage::Storage::part_len`]), so this bounds
 /// what publishing needs: 4 × 2 × 8 MiB = 64 MiB, as long as no file is larger than 70 GiB.
 const CONCURRENCY: usize = 4;
 
 /// Publishes, and says how it went. See the module for what holds when it is interrupted.
-pub async fn run(task: PublishTask, storage: &Storage) -> PublishReport {
-    match publish(task, storage).await {
+pub async fn run(task: PublishTask, places: &Places) -> PublishReport {
+    match publish(task, places).await {
         Ok(published) => PublishReport { published: Some(published), fault: None },
         Err(fault) => failed(&fault),
     }
@@ -89,9 +92,10 @@ pub fn misunderstood(message: &str) -> PublishReport {
     failed(&Fault::Misunderstood { message: message.to_owned() })
 }
 
-/// The report of a key that is none. An admin can correct it, and the results are worth the wait.
-pub fn unusable_key(error: InvalidKey) -> PublishReport {
-    failed(&Fault::Key(error))
+/// The report of credentials that cannot be used; `message` says which and why. An admin can correct them, and the results
+/// are worth the wait.
+pub fn misconfigured(message: &str) -> PublishReport {
+    failed(&Fault::Credentials { message: message.to_owned() })
 }
 
 /// The report of a store that cannot be opened.
@@ -104,46 +108,71 @@ fn failed(fault: &Fault) -> PublishReport {
     PublishReport { published: None, fault: Some(PublishFault { reason, message, retry }) }
 }
 
-async fn publish(task: PublishTask, storage: &Storage) -> Result<Published, Fault> {
+async fn publish(task: PublishTask, places: &Places) -> Result<Published, Fault> {
     let PublishTask { data, facts, key, max_files, max_bytes, progress, stop } = task;
     let progress = Arc::new(Progress::new(progress));
     let limits = Limits { entries: max_files, bytes: max_bytes };
     let (tree, walk, inputs) = {
-        let (facts, storage, progress) = (facts.clone(), storage.clone(), progress.clone());
-        let look = move || look(&data, &facts, &storage, limits, &progress);
+        let (facts, places, progress) = (facts.clone(), places.clone(), progress.clone());
+        let look = move || look(&data, &facts, &places, limits, &progress);
         tokio::task::spawn_blocking(look).await.map_err(|_| Fault::Interrupted)??
     };
-    progress.begin(&walk, storage.name());
+    progress.begin(&walk, places);
     let cover = Cover { facts, inputs, key };
     cover.gaps().for_each(|gap| progress.tell(gap));
-    let publishing = Publishing { tree, cover, walk, storage, stop, progress: &progress };
-    let (manifest, bytes) = publishing.complete().await?;
-    let published = Published {
-        store: storage.name().to_owned(),
-        manifest: Keys(&manifest.facts.job).manifest().to_string(),
-        manifest_sha256: Sha256::of(&bytes),
-        root: None,
-        adminlogs: None,
-        files: manifest.files.len() as u64,
-        bytes: manifest.files.iter().map(|file| file.size).sum(),
-        refused: manifest.refused.len() as u64,
+    let (files, bytes) = (walk.files.len() as u64, walk.files.iter().map(|found| found.size).sum());
+    let refused = walk.refused.len() as u64;
+    let (outputs, apart) = walk.split(places.adminlogs.is_some());
+    let adminlogs = match (&places.adminlogs, apart) {
+        (Some(place), Some(walk)) => Some(store(place, &tree, &cover, walk, &stop, &progress).await?),
+        _ => None,
     };
+    let outputs = store(&places.outputs, &tree, &cover, outputs, &stop, &progress).await?;
+    let record::Place { store, manifest, manifest_sha256, root, .. } = outputs;
+    let published = Published { store, manifest, manifest_sha256, root, adminlogs, files, bytes, refused };
     progress.end(&published);
     Ok(published)
+}
+
+/// Brings a place to hold exactly what `walk` found.
+async fn store(
+    place: &Place,
+    tree: &Tree,
+    cover: &Cover,
+    walk: Walk,
+    stop: &CancellationToken,
+    progress: &Arc<Progress>,
+) -> Result<record::Place, Fault> {
+    let (tree, stop) = (tree.clone(), stop.clone());
+    let (bytes, root) = match place {
+        Place::Objects(storage) => {
+            let publishing = Publishing { tree, cover: cover.clone(), walk, storage, stop, progress };
+            (publishing.complete().await?, None)
+        }
+        Place::Tree(store) => at_once::complete(store.as_ref(), tree, cover.clone(), walk, stop, progress).await?,
+    };
+    let keys = Keys(&cover.facts.job);
+    Ok(record::Place {
+        store: place.name().to_owned(),
+        prefix: keys.prefix().to_string(),
+        manifest: keys.manifest().to_string(),
+        manifest_sha256: Sha256::of(&bytes),
+        root,
+    })
 }
 
 /// Finds what may leave, and writes `publish.log` about it, which then is part of it.
 fn look(
     data: &Layout,
     facts: &Facts,
-    storage: &Storage,
+    places: &Places,
     limits: Limits,
     progress: &Progress,
 ) -> Result<(Tree, Walk, Option<Vec<Input>>), Fault> {
     let tree =
         Tree::open(data.root()).map_err(|source| Fault::Unreadable { path: "the data folder".into(), source })?;
     let folders: &[Folder] = if facts.release { &Folder::ALL } else { &[Folder::Adminlogs] };
-    let mut walk = walk::walk(&tree, folders, Keys(&facts.job), storage, limits)?;
+    let mut walk = walk::walk(&tree, folders, Keys(&facts.job), places, limits)?;
     if let Err(error) = listing::write(&tree, &mut walk, facts) {
         progress.tell(&format!("{} cannot be written: {error}", listing::PATH));
     }
@@ -151,141 +180,21 @@ fn look(
     Ok((tree, walk, inputs))
 }
 
-/// A result on its way into the store.
-struct Publishing<'a> {
-    tree: Tree,
-    cover: Cover,
-    walk: Walk,
-    storage: &'a Storage,
-    stop: CancellationToken,
-    progress: &'a Progress,
+fn check_len(manifest: &Manifest) -> Result<(), Fault> {
+    let limit = manifest::MAX_LEN;
+    if manifest.render().len() as u64 > limit { Err(Fault::ManifestTooLarge { limit }) } else { Ok(()) }
 }
 
-impl Publishing<'_> {
-    /// Brings the store to hold exactly this result. Returns its manifest, and that as bytes.
-    async fn complete(&self) -> Result<(Manifest, Vec<u8>), Fault> {
-        self.check_manifest_len()?;
-        let keys = Keys(&self.cover.facts.job);
-        let stored = self.storage.list(&keys.prefix()).await?;
-        if let Some(done) = self.stored_already(&stored).await? {
-            self.progress.tell("the store holds all of it already");
-            return Ok(done);
-        }
-        self.make_room(&stored).await?;
-        let digests = self.for_each_file(|found, stop| async move {
-            upload::store(&self.tree, found, self.storage, &stop, self.progress).await
-        });
-        let manifest = self.manifest(digests.await?);
-        let bytes = manifest.render();
-        for (key, bytes) in [(keys.results(), manifest.results(self.storage)), (keys.manifest(), bytes.clone())] {
-            self.storage.put(&key, Bytes::from(bytes), manifest::CONTENT_TYPE).await?;
-        }
-        Ok((manifest, bytes))
-    }
-
-    /// Whether an earlier attempt got to the end: then its acknowledgement was lost, and the result is left alone. The
-    /// files are read again, since only the bytes tell.
-    async fn stored_already(&self, stored: &[ObjectMeta]) -> Result<Option<(Manifest, Vec<u8>)>, Fault> {
-        let keys = Keys(&self.cover.facts.job);
-        let sizes: BTreeMap<&Path, u64> = stored.iter().map(|meta| (&meta.location, meta.size)).collect();
-        let whole = self.walk.files.iter().all(|found| sizes.get(&found.key) == Some(&found.size));
-        if !whole || !sizes.contains_key(&keys.results()) || stored.len() != self.walk.files.len() + 2 {
-            return Ok(None);
-        }
-        let Some(old) = self.read(&keys.manifest(), manifest::MAX_LEN).await? else { return Ok(None) };
-        let comparable = Manifest::parse(&old).is_some_and(|old| old.facts == self.cover.facts);
-        if !comparable {
-            return Ok(None);
-        }
-        let digests = self.for_each_file(|found, stop| async move { upload::digest(&self.tree, found, &stop).await });
-        let manifest = self.manifest(digests.await?);
-        let bytes = manifest.render();
-        let results = self.read(&keys.results(), manifest::MAX_LEN).await?;
-        let same = old == bytes && results.is_some_and(|results| results == manifest.results(self.storage));
-        Ok(same.then_some((manifest, bytes)))
-    }
-
-    async fn read(&self, key: &Path, max_len: u64) -> Result<Option<Bytes>, Fault> {
-        match self.storage.get(key, max_len).await {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(StorageError::Missing { .. } | StorageError::Misconfigured { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Removes the manifest of another result, then its objects that this one does not have. In this order: a manifest
-    /// must never outlive a file of it.
-    async fn make_room(&self, stored: &[ObjectMeta]) -> Result<(), Fault> {
-        let keys = Keys(&self.cover.facts.job);
-        if stored.iter().any(|meta| meta.location == keys.manifest()) {
-            self.storage.delete(&keys.manifest()).await?;
-        }
-        self.storage.drop_unfinished(&keys.prefix()).await?;
-        let mut kept: BTreeSet<Path> = self.walk.files.iter().map(|found| found.key.clone()).collect();
-        kept.extend([keys.results(), keys.manifest()]);
-        let stale = stored.iter().map(|meta| &meta.location).filter(|key| !kept.contains(key));
-        stream::iter(stale.map(Ok::<_, Fault>))
-            .try_for_each_concurrent(CONCURRENCY, |key| async move { Ok(self.storage.delete(key).await?) })
-            .await
-    }
-
-    /// Does `act` for every file, [`CONCURRENCY`] at a time, and returns what came of each in the files' order. The first
-    /// failure stops the others; all have ended when this returns.
-    async fn for_each_file<'s, F, Acting>(&'s self, act: F) -> Result<Vec<Sha256>, Fault>
-    where
-        F: Fn(&'s Found, CancellationToken) -> Acting,
-        Acting: Future<Output = Result<Sha256, Fault>> + 's,
-    {
-        let stop = self.stop.child_token();
-        let mut acts = stream::iter(&self.walk.files)
-            .map(|found| act(found, stop.clone()))
-            .map(|acting| {
-                let stop = stop.clone();
-                async move {
-                    let done = if stop.is_cancelled() { Err(Fault::Interrupted) } else { acting.await };
-                    done.inspect_err(|_| stop.cancel())
-                }
-            })
-            // In order: the files before the slowest wait as digests only.
-            .buffered(CONCURRENCY);
-        let mut digests = Vec::with_capacity(self.walk.files.len());
-        let mut failure: Option<Fault> = None;
-        let mut pulse = progress::pulse();
-        loop {
-            tokio::select! {
-                done = acts.next() => match done {
-                    None => break,
-                    Some(Ok(digest)) => digests.push(digest),
-                    // What failed by itself says more than what was interrupted by that.
-                    Some(Err(fault)) if failure.as_ref().is_none_or(Fault::is_interruption) => failure = Some(fault),
-                    Some(Err(_)) => {}
-                },
-                _ = pulse.tick() => self.progress.so_far(),
-            }
-        }
-        failure.map_or(Ok(digests), Err)
-    }
-
-    /// A manifest that readers would refuse must not be written. All digests are of one length, so it is known before.
-    fn check_manifest_len(&self) -> Result<(), Fault> {
-        let digests = vec![Sha256::of(""); self.walk.files.len()];
-        let limit = manifest::MAX_LEN;
-        if self.manifest(digests).render().len() as u64 > limit {
-            Err(Fault::ManifestTooLarge { limit })
-        } else {
-            Ok(())
-        }
-    }
-
-    fn manifest(&self, digests: Vec<Sha256>) -> Manifest {
-        let files = self.walk.files.iter().zip(digests).map(|(found, sha256)| manifest::File {
-            key: found.key.to_string(),
-            path: found.path(),
-            kind: Kind::of(found.folder, &found.relative),
-            size: found.size,
-            sha256,
-            content_type: found.content_type(),
-        });
-        self.cover.manifest(files.collect(), self.walk.refused.clone())
-    }
+/// The manifest of what `walk` found, not signed yet, given the files' digests in its order.
+fn manifest_of(cover: &Cover, walk: &Walk, digests: Vec<Sha256>) -> Manifest {
+    let files = walk.files.iter().zip(digests).map(|(found, sha256)| manifest::File {
+        key: found.key.to_string(),
+        path: found.path(),
+        kind: Kind::of(found.folder, &found.relative),
+        size: found.size,
+        sha256,
+        content_type: found.content_type(),
+        cid: None,
+    });
+    cover.manifest(walk.part, files.collect(), walk.refused.clone())
 }

@@ -1,6 +1,7 @@
 //! Errors of a store, by what their receiver can do about them.
 
-use object_store::{Error, path::Path};
+use super::refusals::Refusal;
+use object_store::{Error, client::HttpError, path::Path};
 use std::{fmt, io};
 
 /// Why a store did not do what it was asked to.
@@ -89,6 +90,9 @@ pub(super) enum Action {
     Read,
     List,
     Delete,
+    Abort,
+    Sign,
+    Clock,
 }
 
 impl Action {
@@ -98,34 +102,48 @@ impl Action {
             Self::Read => "read",
             Self::List => "list",
             Self::Delete => "delete",
+            Self::Abort => "end unfinished uploads below",
+            Self::Sign => "sign a link to",
+            Self::Clock => "tell the time",
         }
     }
 }
 
-enum Meaning {
+/// What the receiver of an error can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// Wait, and try again.
     Retry,
+    /// Have somebody look at credentials and rights.
     Denied,
+    /// Have somebody look at the settings.
     Misconfigured,
 }
 
 pub(super) fn classify(action: Action, key: &Path, store: &str, error: &Error) -> StorageError {
-    let meaning = match error {
-        Error::NotFound { .. } if action == Action::Read => {
-            return StorageError::Missing { key: key.to_string(), store: store.to_owned() };
-        }
+    let answer = chain(error).map(|error| error.to_string()).find_map(|text| told(&text));
+    let missing = action == Action::Read && is_missing(error);
+    let meaning = match (error, &answer) {
+        _ if missing => return StorageError::Missing { key: key.to_string(), store: store.to_owned() },
+        (_, Some((Some(meaning), _))) => *meaning,
         // Writing needs no object to be there, but a bucket.
-        Error::NotFound { .. }
-        | Error::InvalidPath { .. }
-        | Error::NotSupported { .. }
-        | Error::NotImplemented { .. }
-        | Error::UnknownConfigurationKey { .. } => Meaning::Misconfigured,
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Meaning::Denied,
+        (
+            Error::NotFound { .. }
+            | Error::InvalidPath { .. }
+            | Error::NotSupported { .. }
+            | Error::NotImplemented { .. }
+            | Error::UnknownConfigurationKey { .. },
+            _,
+        )
+        | (_, Some((None, _))) => Meaning::Misconfigured,
+        (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }, _) => Meaning::Denied,
+        (other, None) if chain(other).any(|error| error.is::<HttpError>()) => meaning_of_http(other),
         // The local file system says everything else in one kind of error, with the system's own below it.
-        other => io_error_below(other).map_or(Meaning::Retry, meaning_of_io),
+        (other, None) => io_error_below(other).map_or(Meaning::Retry, meaning_of_io),
     };
-    let what = format!("{} {key}", action.as_str());
-    // This library's errors repeat their causes, so the outermost tells everything.
-    let (store, source) = (store.to_owned(), Cause(without_queries(&error.to_string())));
+    let what = if key.as_ref().is_empty() { action.as_str().to_owned() } else { format!("{} {key}", action.as_str()) };
+    let cause = answer.map_or_else(|| without_queries(&whole_text(error)), |(_, cause)| cause);
+    let (store, source) = (store.to_owned(), Cause(cause));
     match meaning {
         Meaning::Retry => StorageError::Retry { what, store, source },
         Meaning::Denied => StorageError::Denied { what, store, source },
@@ -133,8 +151,50 @@ pub(super) fn classify(action: Action, key: &Path, store: &str, error: &Error) -
     }
 }
 
+/// Whether `error` says that there is no such object, and not that there is no such bucket.
+pub(super) fn is_missing(error: &Error) -> bool {
+    let of_bucket = |text: String| Refusal::of(&text).is_some_and(|refusal| refusal.of_bucket() || refusal.of_upload());
+    matches!(error, Error::NotFound { .. }) && !chain(error).any(|error| of_bucket(error.to_string()))
+}
+
+/// What a server, or object_store itself, says in `text`, and what it means if that does not depend on what was tried.
+fn told(text: &str) -> Option<(Option<Meaning>, String)> {
+    if let Some(refusal) = Refusal::of(text) {
+        return Some((refusal.meaning(), refusal.describe()));
+    }
+    let unusable = ["Received redirect without LOCATION", "Failed to read token file"];
+    let unusable = unusable.iter().any(|beginning| text.starts_with(beginning));
+    unusable.then(|| (Some(Meaning::Misconfigured), text.to_owned()))
+}
+
+fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// `error` with its causes. This library's errors mostly repeat theirs, reqwest's never do. What is known of an exchange
+/// begins where HTTP does; before it stand times and counts, which differ each time.
+fn whole_text(error: &(dyn std::error::Error + 'static)) -> String {
+    let http = chain(error).find(|error| error.is::<HttpError>());
+    let mut text = http.map_or_else(|| error.to_string(), |http| http.to_string());
+    for cause in chain(http.unwrap_or(error)).skip(1).map(|cause| cause.to_string()) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+/// A connection that fails is worth another attempt, unless it is the certificate that does not convince.
+fn meaning_of_http(error: &(dyn std::error::Error + 'static)) -> Meaning {
+    let untrusted = chain(error).any(|error| error.to_string().contains("invalid peer certificate"));
+    if untrusted { Meaning::Misconfigured } else { Meaning::Retry }
+}
+
 fn io_error_below<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
-    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+    chain(error).find_map(|error| error.downcast_ref())
 }
 
 fn meaning_of_io(error: &io::Error) -> Meaning {

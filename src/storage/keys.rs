@@ -59,6 +59,11 @@ impl Keys<'_> {
     /// S3's limit for a whole key ("Naming Amazon S3 objects").
     pub const MAX_LEN: usize = 1024;
 
+    /// The old engine's array, below the job.
+    pub const RESULTS: &'static str = "results.json";
+    /// The manifest, below the job.
+    pub const MANIFEST: &'static str = "manifest.json";
+
     /// What all keys of the workflow begin with.
     pub fn prefix(self) -> Path {
         // A job id has no character that this would change.
@@ -86,12 +91,12 @@ impl Keys<'_> {
 
     /// The old engine's array.
     pub fn results(self) -> Path {
-        self.prefix().join("results.json")
+        self.prefix().join(Self::RESULTS)
     }
 
     /// The manifest.
     pub fn manifest(self) -> Path {
-        self.prefix().join("manifest.json")
+        self.prefix().join(Self::MANIFEST)
     }
 }
 

@@ -8,12 +8,11 @@ pub mod signed;
 #[cfg(test)]
 mod tests;
 
-use super::{Folder, Storage};
+use super::Folder;
 use crate::{
     ethereum::{Address, Signature},
     workflow::{Facts, Outcome, digest::Sha256},
 };
-use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 /// The version of the format that is written.
@@ -32,6 +31,9 @@ pub struct Manifest {
     /// What is known of the workflow; its members stand beside the others.
     #[serde(flatten)]
     pub facts: Facts,
+    /// Which part of the result this is; none: all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
     /// Whether the outputs may be incomplete: the workflow failed, was stopped, or ran out of time.
     pub partial: bool,
     /// What configure put in place for the algorithm, ordered by path; none if that is not known.
@@ -59,6 +61,16 @@ pub struct Input {
     pub sha256: Sha256,
 }
 
+/// A part of a result that is stored in a place of its own, so that neither can be passed off as the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Part {
+    /// Outputs and the algorithm's logs: what the consumer gets.
+    Outputs,
+    /// The logs of the stages around it: what the admin gets.
+    Adminlogs,
+}
+
 /// A stored file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -76,6 +88,16 @@ pub struct File {
     pub sha256: Sha256,
     /// Guessed from its name.
     pub content_type: String,
+    /// The content id of its bytes, in a store that has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid: Option<String>,
+}
+
+impl File {
+    /// Its name without folders.
+    pub fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
 }
 
 /// Something found and not stored.
@@ -136,18 +158,12 @@ impl Manifest {
         serde_json::from_slice(bytes).ok().filter(|manifest: &Self| manifest.version == VERSION)
     }
 
-    /// The old engine's array for the same files: consumers address results by position in it.
-    pub fn results(&self, storage: &Storage) -> Vec<u8> {
+    /// The old engine's array for the same files, each under its `url`: consumers address results by position in it.
+    pub fn results(&self, url: impl Fn(&File) -> String) -> Vec<u8> {
         let entries: Vec<_> = self
             .files
             .iter()
-            .map(|file| Entry {
-                filename: file.path.rsplit('/').next().unwrap_or(&file.path),
-                filesize: file.size,
-                // Keys come out of `Keys::file`, so they are valid.
-                url: Path::parse(&file.key).map(|key| storage.url(&key)).unwrap_or_default(),
-                kind: file.kind,
-            })
+            .map(|file| Entry { filename: file.name(), filesize: file.size, url: url(file), kind: file.kind })
             .collect();
         serde_json::to_vec(&entries).unwrap_or_default()
     }

@@ -36,8 +36,9 @@ pub trait ResultStore: fmt::Debug + Send + Sync {
     /// The store's name for people and records, without credentials. Two stores with one name are one store.
     fn name(&self) -> &str;
 
-    /// Every workflow of which anything is stored, also if its manifest is missing, ordered. What is not named like a job
-    /// is not ours and is left out.
+    /// Every workflow of which anything is stored, uploads left open included, also if its manifest is missing, ordered.
+    /// What is not named like a job is not ours and is left out. Some stores go on naming one for a while after it was
+    /// removed.
     async fn jobs(&self) -> Result<Vec<Stored>, StorageError>;
 
     /// The bytes of `manifest.json`, at most [`super::manifest::MAX_LEN`]; none if there is none.
@@ -47,14 +48,19 @@ pub trait ResultStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Missing`] if there is none. An item may be an error too; a stream that ends early says so by one.
+    /// [`StorageError::Missing`] if there is none, or if `key` is none of this workflow's. An item may be an error too; a stream that ends early says so by one.
     async fn read(
         &self,
         stored: &Stored,
         key: &str,
     ) -> Result<BoxStream<'static, Result<Bytes, StorageError>>, StorageError>;
 
-    /// A URL that anyone may read the file by for that long; none if the store has no such.
+    /// A URL that anyone may read the file by for that long, but not beyond the life of the store's own credentials; none
+    /// if the store has no such. It is a secret for as long as it is valid.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Misconfigured`] for longer than the store can promise: 7 days in S3.
     async fn link(&self, stored: &Stored, key: &str, valid_for: Duration) -> Result<Option<String>, StorageError>;
 
     /// When anything of it was last written, by the store's own clock; none if the store does not know, or holds nothing.

@@ -1,6 +1,6 @@
 //! The description of a store, and a store from it.
 
-use super::{Storage, StorageError, Traits};
+use super::{Credentials, Storage, StorageError, Traits, s3};
 use object_store::{local::LocalFileSystem, path::Path};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -63,6 +63,9 @@ pub struct S3 {
     /// The role to take on with a web identity token, instead of keys.
     #[serde(default)]
     pub role_arn: Option<String>,
+    /// The URL (`https:`) of the service that gives the role's keys, if it is not Amazon's for the region.
+    #[serde(default)]
+    pub sts_endpoint: Option<String>,
 }
 
 /// See [`Target::Ipfs`].
@@ -108,13 +111,14 @@ pub struct IpfsCluster {
     pub ca: Option<String>,
 }
 
-/// S3 wants parts of at least 5 MiB; what suits it suits a disk.
+/// What suits S3 suits a disk.
 const PART_LEN: u64 = 8 * 1024 * 1024;
 
-pub(super) fn open(target: &Target) -> Result<Storage, StorageError> {
+pub(super) fn open(target: &Target, credentials: &Credentials) -> Result<Storage, StorageError> {
     match target {
         Target::Directory { path } => directory(path),
-        Target::S3(_) | Target::Ipfs(_) | Target::IpfsCluster(_) => {
+        Target::S3(target) => s3::open(target, credentials),
+        Target::Ipfs(_) | Target::IpfsCluster(_) => {
             Err(StorageError::misconfigured("not built yet".to_owned(), "storage"))
         }
     }
@@ -137,7 +141,7 @@ fn directory(path: &path::Path) -> Result<Storage, StorageError> {
     let name = format!("file://{}", percent_encode(text));
     let traits = Traits { content_type: false, part_len: PART_LEN, refuses: refused_by_directory };
     let base_url = format!("{}/", name.trim_end_matches('/'));
-    Ok(Storage { store: Arc::new(store), base_url, name, traits, staging: Some(path) })
+    Ok(Storage { store: Arc::new(store), base_url, name, traits, folder: Some(path), bucket: None })
 }
 
 /// Why a folder cannot hold an object of this key.
@@ -206,10 +210,10 @@ mod tests {
     #[test]
     fn a_folders_urls_are_urls() {
         let dir = tempfile::tempdir().unwrap();
-        let storage = open(&Target::Directory { path: dir.path().join("a b") }).unwrap();
+        let storage = open(&Target::Directory { path: dir.path().join("a b") }, &Credentials::default()).unwrap();
         let root = dir.path().canonicalize().unwrap();
         assert_eq!(storage.name(), format!("file://{}/a%20b", root.display()));
-        let url = storage.url(&Path::parse("wf/data/outputs/ü#?.csv").unwrap());
+        let url = storage.url("wf/data/outputs/ü#?.csv");
         assert_eq!(url, format!("file://{}/a%20b/wf/data/outputs/%C3%BC%23%3F.csv", root.display()));
     }
 
@@ -217,7 +221,8 @@ mod tests {
     fn a_folder_that_cannot_be_is_told_at_once() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("file"), "x").unwrap();
-        let error = open(&Target::Directory { path: dir.path().join("file/results") }).unwrap_err();
+        let error =
+            open(&Target::Directory { path: dir.path().join("file/results") }, &Credentials::default()).unwrap_err();
         assert!(matches!(error, StorageError::Misconfigured { .. }), "{error}");
     }
 

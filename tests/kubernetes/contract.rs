@@ -21,7 +21,7 @@ use operator_engine::{
     },
     plan::end::End,
     pod::configure::FetchPolicy,
-    storage::Target,
+    storage::{Target, Targets},
     workflow::{State, record::STATE_LABEL},
 };
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ fn settings() -> Settings {
     Settings {
         commands: command::Settings {
             fetch: FetchPolicy::default(),
-            target: Target::Directory { path: PathBuf::from("/results") },
+            targets: Targets { outputs: Target::Directory { path: PathBuf::from("/results") }, adminlogs: None },
             max_log: 1 << 20,
         },
         configure_image: "registry.example/engine:1".to_owned(),
@@ -91,6 +91,8 @@ fn settings() -> Settings {
         gpu_resource: "nvidia.com/gpu".to_owned(),
         allow_root: false,
         results_claim: None,
+        adminlogs_claim: None,
+        storage_secret: "operator-engine-storage".to_owned(),
     }
 }
 

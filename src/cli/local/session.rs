@@ -12,7 +12,7 @@ use crate::{
         Sandbox,
         process::{Alive, Processes},
     },
-    storage::Target,
+    storage::{Target, Targets},
     supervisor::Supervisor,
     workflow::{Document, JobId, Outcome, Record, State, record::Holder, report::clip},
 };
@@ -58,7 +58,7 @@ impl Session {
             root: work.root().to_owned(),
             settings: Settings {
                 fetch: config.fetch.policy(),
-                target: Target::Directory { path: out.clone() },
+                targets: Targets { outputs: Target::Directory { path: out.clone() }, adminlogs: None },
                 max_log: config.limits.max_log,
             },
             local_folder: loaded.folder.clone(),

@@ -4,7 +4,10 @@ use super::tree::Tree;
 use crate::{
     ethereum::OperatorKey,
     pod::{layout::Layout, provisioned},
-    storage::manifest::{File, Input, Manifest, Refused, VERSION},
+    storage::manifest::{
+        File, Input, Manifest, Part, Refused, VERSION,
+        signed::{self, Unsigned},
+    },
     workflow::Facts,
 };
 use std::{fs::Metadata, path::Path};
@@ -20,21 +23,31 @@ pub(super) struct Cover {
 }
 
 impl Cover {
-    pub(super) fn manifest(&self, files: Vec<File>, refused: Vec<Refused>) -> Manifest {
-        let mut manifest = Manifest {
+    pub(super) fn manifest(&self, part: Option<Part>, files: Vec<File>, refused: Vec<Refused>) -> Manifest {
+        Manifest {
             version: VERSION,
             facts: self.facts.clone(),
+            part,
             partial: Manifest::is_partial(self.facts.outcome),
             inputs: self.inputs.clone(),
             files,
             refused,
             signer: None,
             signature: None,
-        };
+        }
+    }
+
+    /// The same with its signature, if there is a key.
+    pub(super) fn signed(&self, mut manifest: Manifest) -> Manifest {
         if let Some(key) = &self.key {
             manifest.sign(key);
         }
         manifest
+    }
+
+    /// Whether a stored manifest is signed as this one would be.
+    pub(super) fn is_signed_alike(&self, manifest: &[u8]) -> bool {
+        signed::signer(manifest) == self.key.as_ref().map(OperatorKey::address).ok_or(Unsigned::None)
     }
 
     /// What is missing of it, for people.

@@ -1,6 +1,6 @@
 //! Why publishing fails, and whether another attempt may do better.
 
-use crate::{ethereum::InvalidKey, storage::StorageError, workflow::report::clip};
+use crate::{storage::StorageError, workflow::report::clip};
 use std::{error::Error as _, io};
 
 /// The most bytes of a fault's message: with all of JSON's escapes it still fits a termination message.
@@ -18,12 +18,14 @@ pub(super) enum Fault {
     Changed { path: String },
     #[error("{path} cannot be read")]
     Unreadable { path: String, source: io::Error },
+    #[error("{store} does not give back the manifest that it has just stored; look at its log")]
+    Lost { store: String },
     #[error("publishing was asked to end early")]
     Interrupted,
     #[error("the task cannot be understood: {message}")]
     Misunderstood { message: String },
-    #[error("OPERATOR_PRIVATE_KEY cannot be used; correct the Secret that it is from")]
-    Key(#[source] InvalidKey),
+    #[error("{message}; correct the Secret that storage.secret names")]
+    Credentials { message: String },
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -38,8 +40,8 @@ impl Fault {
             Self::Unreadable { .. } => "VolumeUnreadable",
             Self::Interrupted => "Interrupted",
             Self::Misunderstood { .. } => "InvalidTask",
-            Self::Key(_) => "InvalidKey",
-            Self::Storage(StorageError::Retry { .. }) => "StorageUnavailable",
+            Self::Credentials { .. } => "InvalidCredentials",
+            Self::Lost { .. } | Self::Storage(StorageError::Retry { .. }) => "StorageUnavailable",
             Self::Storage(StorageError::Denied { .. }) => "StorageDenied",
             Self::Storage(StorageError::Misconfigured { .. } | StorageError::Missing { .. }) => "StorageMisconfigured",
         }
@@ -51,10 +53,14 @@ impl Fault {
         clip(&format!("{self}{cause}"), MAX_MESSAGE_LEN)
     }
 
-    /// Whether another attempt may succeed with nobody doing anything about the workflow.
+    /// Whether another attempt may succeed with nobody doing anything about it.
     pub(super) fn retry(&self) -> bool {
         match self {
-            Self::Changed { .. } | Self::Unreadable { .. } | Self::Interrupted | Self::Key(_) => true,
+            Self::Changed { .. }
+            | Self::Unreadable { .. }
+            | Self::Lost { .. }
+            | Self::Credentials { .. }
+            | Self::Interrupted => true,
             Self::Storage(error) => error.retry(),
             Self::TooManyFiles { .. }
             | Self::TooLarge { .. }

@@ -1,6 +1,6 @@
 //! Plain lines about how far publishing is.
 
-use super::walk::Walk;
+use super::{parts::Places, walk::Walk};
 use crate::workflow::report::Published;
 use std::{
     io::Write,
@@ -37,11 +37,14 @@ impl Progress {
         Self { out: Mutex::new(out), files: zero(), bytes: zero(), total_files: zero(), total_bytes: zero() }
     }
 
-    pub(super) fn begin(&self, walk: &Walk, store: &str) {
+    pub(super) fn begin(&self, walk: &Walk, places: &Places) {
         let bytes = walk.files.iter().map(|found| found.size).sum();
         self.total_files.store(walk.files.len() as u64, Relaxed);
         self.total_bytes.store(bytes, Relaxed);
-        self.tell(&format!("{} files with {bytes} bytes go to {store}", walk.files.len()));
+        self.tell(&format!("{} files with {bytes} bytes go to {}", walk.files.len(), places.outputs.name()));
+        if let Some(place) = &places.adminlogs {
+            self.tell(&format!("of these the admin's logs go to {}", place.name()));
+        }
         if !walk.refused.is_empty() {
             self.tell(&format!("{} entries are refused; the manifest names them", walk.refused.len()));
         }

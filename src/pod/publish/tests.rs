@@ -1,16 +1,21 @@
 //! Publishing as a whole, into memory, into a folder, and into a store that fails.
 
+mod parts;
+
 use super::*;
 use crate::{
     storage::{
-        Target,
+        Credentials, Storage, Target,
         faulty::{Faulty, Script},
         manifest::Refused,
     },
     workflow::{JobId, Outcome},
 };
+use bytes::Bytes;
+use object_store::path::Path;
 use proptest::prelude::*;
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::{ffi::OsStringExt as _, fs::symlink, net::UnixListener},
     path::PathBuf,
@@ -97,7 +102,7 @@ impl Bench {
     }
 
     async fn publish(&self, storage: &Storage) -> PublishReport {
-        run(self.task(), storage).await
+        run(self.task(), &storage.clone().into()).await
     }
 
     async fn fault(&self, storage: &Storage) -> PublishFault {
@@ -131,7 +136,7 @@ async fn whole_or_absent(storage: &Storage) -> Option<Manifest> {
         let bytes = objects.get(&file.key).unwrap_or_else(|| panic!("{} is missing", file.key));
         assert_eq!((bytes.len() as u64, Sha256::of(bytes)), (file.size, file.sha256), "{}", file.key);
     }
-    assert_eq!(objects["wf-1/results.json"], manifest.results(storage));
+    assert_eq!(objects["wf-1/results.json"], manifest.results(|file| storage.url(&file.key)));
     assert_eq!(objects.len(), manifest.files.len() + 2, "{:?}", objects.keys());
     Some(manifest)
 }
@@ -178,7 +183,7 @@ async fn a_folder_holds_the_same_as_memory() {
     let bench = Bench::usual();
     bench.write_big("outputs/big", BIG_IN_A_FOLDER);
     let place = tempfile::tempdir().unwrap();
-    let directory = Storage::open(&Target::Directory { path: place.path().into() }).unwrap();
+    let directory = Storage::open(&Target::Directory { path: place.path().into() }, &Credentials::default()).unwrap();
     let memory = Storage::memory();
     for storage in [&directory, &memory] {
         assert_eq!(bench.publish(storage).await.fault, None);
@@ -242,7 +247,7 @@ async fn a_name_that_a_folder_cannot_hold_is_refused_there_only() {
     let bench = Bench::usual();
     bench.write("outputs/a#1", "x");
     let place = tempfile::tempdir().unwrap();
-    let directory = Storage::open(&Target::Directory { path: place.path().into() }).unwrap();
+    let directory = Storage::open(&Target::Directory { path: place.path().into() }, &Credentials::default()).unwrap();
     assert_eq!(bench.publish(&directory).await.published.unwrap().refused, 1);
     whole_or_absent(&directory).await.unwrap();
     assert_eq!(bench.manifest().await.refused, []);
@@ -256,7 +261,7 @@ async fn odd_names_are_kept_as_they_are() {
         bench.write(&format!("outputs/{name}"), name);
     }
     let place = tempfile::tempdir().unwrap();
-    let directory = Storage::open(&Target::Directory { path: place.path().into() }).unwrap();
+    let directory = Storage::open(&Target::Directory { path: place.path().into() }, &Credentials::default()).unwrap();
     assert_eq!(bench.publish(&directory).await.fault, None);
     whole_or_absent(&directory).await.unwrap();
     for name in names {
@@ -321,7 +326,7 @@ async fn leftovers_of_another_attempt_go_and_neighbours_stay() {
 async fn in_a_folder_a_file_may_take_a_folders_place_and_the_reverse() {
     let bench = Bench::new();
     let place = tempfile::tempdir().unwrap();
-    let directory = Storage::open(&Target::Directory { path: place.path().into() }).unwrap();
+    let directory = Storage::open(&Target::Directory { path: place.path().into() }, &Credentials::default()).unwrap();
     bench.write("outputs/a/b/c", "1");
     bench.write("outputs/d", "1");
     bench.publish(&directory).await.published.unwrap();
@@ -390,7 +395,7 @@ async fn a_file_that_changes_asks_for_another_attempt() {
     let tree = Tree::open(bench.dir.path()).unwrap();
     let storage = Storage::memory();
     let limits = Limits { entries: 100, bytes: 1000 };
-    let walk = walk::walk(&tree, &Folder::ALL, Keys(&bench.facts.job), &storage, limits).unwrap();
+    let walk = walk::walk(&tree, &Folder::ALL, Keys(&bench.facts.job), &storage.into(), limits).unwrap();
     let stop = CancellationToken::new();
     let found = walk.files.iter().find(|found| found.relative == "result.csv").unwrap();
     assert!(upload::digest(&tree, found, &stop).await.is_ok());
@@ -424,7 +429,7 @@ async fn a_wish_to_stop_is_obeyed_and_asks_for_another_attempt() {
     let task = bench.task();
     task.stop.cancel();
     let storage = Storage::memory();
-    let fault = run(task, &storage).await.fault.unwrap();
+    let fault = run(task, &storage.clone().into()).await.fault.unwrap();
     assert_eq!((fault.reason.as_str(), fault.retry), ("Interrupted", true));
     assert!(whole_or_absent(&storage).await.is_none());
 }
@@ -456,7 +461,7 @@ async fn progress_is_told_in_lines() {
     let bench = Bench::usual();
     let (reader, writer) = std::io::pipe().unwrap();
     let task = PublishTask { progress: Box::new(writer), ..bench.task() };
-    run(task, &Storage::memory()).await.published.unwrap();
+    run(task, &Storage::memory().into()).await.published.unwrap();
     let text = std::io::read_to_string(reader).unwrap();
     assert!(text.starts_with("8 files with ") && text.ends_with("published wf-1/manifest.json in memory:\n"), "{text}");
 }

@@ -11,8 +11,8 @@ use std::{fs::Metadata, io, os::unix::fs::MetadataExt as _, path::Path};
 use tokio::{fs::File, io::AsyncReadExt as _};
 use tokio_util::sync::CancellationToken;
 
-/// What is read at once where nothing is sent.
-const CHUNK: u64 = 1024 * 1024;
+/// What is read at once where the store does not ask for parts of a size.
+pub(super) const CHUNK: u64 = 1024 * 1024;
 /// S3 takes at most 10,000 parts; so parts of 8 MiB have to grow from 70 GiB on.
 const MAX_PARTS: u64 = 9_000;
 
@@ -101,7 +101,7 @@ async fn in_parts(
 }
 
 /// Reads a file that must stay as it was found.
-struct Reader {
+pub(super) struct Reader {
     file: File,
     as_found: Metadata,
     left: u64,
@@ -110,7 +110,7 @@ struct Reader {
 }
 
 impl Reader {
-    async fn open(tree: &Tree, found: &Found) -> Result<Self, Fault> {
+    pub(super) async fn open(tree: &Tree, found: &Found) -> Result<Self, Fault> {
         let (tree, path) = (tree.clone(), found.path());
         let opened = {
             let path = path.clone();
@@ -130,7 +130,7 @@ impl Reader {
     }
 
     /// The next `len` bytes, or all that are left; none at the end.
-    async fn next(&mut self, len: u64) -> Result<Option<Bytes>, Fault> {
+    pub(super) async fn next(&mut self, len: u64) -> Result<Option<Bytes>, Fault> {
         let len = len.min(self.left);
         if len == 0 {
             return Ok(None);
@@ -150,7 +150,7 @@ impl Reader {
     }
 
     /// The digest, if the file is still what it was.
-    async fn finish(mut self) -> Result<Sha256, Fault> {
+    pub(super) async fn finish(mut self) -> Result<Sha256, Fault> {
         let unreadable = |source| Fault::Unreadable { path: self.path.clone(), source };
         let more = self.file.read(&mut [0]).await.map_err(unreadable)?;
         let now = self.file.metadata().await.map_err(unreadable)?;

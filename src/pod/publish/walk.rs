@@ -1,7 +1,10 @@
 //! What there is to store, and what is refused.
 
-use super::{fault::Fault, tree::Tree};
-use crate::storage::{Folder, Keys, Storage, manifest::Refused};
+use super::{fault::Fault, parts::Places, tree::Tree};
+use crate::storage::{
+    Folder, Keys,
+    manifest::{Part, Refused},
+};
 use nix::errno::Errno;
 use object_store::path::Path as Key;
 use std::{
@@ -27,6 +30,8 @@ pub(super) struct Limits {
 /// What a walk found: folder by folder, each ordered by name, byte by byte.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Walk {
+    /// What of a result it is, if that is stored in parts.
+    pub part: Option<Part>,
     pub files: Vec<Found>,
     pub refused: Vec<Refused>,
 }
@@ -62,10 +67,10 @@ pub(super) fn walk(
     tree: &Tree,
     folders: &[Folder],
     keys: Keys<'_>,
-    storage: &Storage,
+    places: &Places,
     limits: Limits,
 ) -> Result<Walk, Fault> {
-    let mut walker = Walker { tree, keys, storage, limits, entries: 0, bytes: 0, walk: Walk::default() };
+    let mut walker = Walker { tree, keys, places, limits, entries: 0, bytes: 0, walk: Walk::default() };
     for &folder in folders {
         let mut walk = walker.folder(folder)?;
         walk.files.sort_by(|a, b| a.relative.cmp(&b.relative));
@@ -79,7 +84,7 @@ pub(super) fn walk(
 struct Walker<'a> {
     tree: &'a Tree,
     keys: Keys<'a>,
-    storage: &'a Storage,
+    places: &'a Places,
     limits: Limits,
     entries: u64,
     bytes: u64,
@@ -138,7 +143,7 @@ impl Walker<'_> {
             Ok(key) => key,
             Err(error) => return Ok(Err(error.to_string())),
         };
-        if let Some(reason) = self.storage.refuses(&key) {
+        if let Some(reason) = self.places.of(folder).refuses(&key) {
             return Ok(Err(reason.to_owned()));
         }
         let metadata = match self.tree.file(path).and_then(|file| file.metadata()) {

@@ -28,9 +28,10 @@ fn manifest() -> Manifest {
     Manifest {
         version: VERSION,
         facts: serde_json::from_value(facts).unwrap(),
+        part: None,
         partial: true,
         inputs: Some(vec![Input { path: "inputs/a/0".to_owned(), size: 1, sha256: Sha256::of("a") }]),
-        files: vec![File { key, path, kind: Kind::Output, size, sha256, content_type }],
+        files: vec![File { key, path, kind: Kind::Output, size, sha256, content_type, cid: None }],
         refused: vec![Refused { path: "outputs/x".to_owned(), reason: "a FIFO".to_owned() }],
         signer: None,
         signature: None,

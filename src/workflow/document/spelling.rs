@@ -55,7 +55,6 @@ mod tests {
         for (path, like) in [
             ("stages[0].compute.maxtme", "maxtime"),
             ("stages[0].compute.maxTime", "maxtime"),
-            ("stages[0].computing", "compute"),
             ("stages[0].inputs", "input"),
             ("stages[0].algorithm.container.entrypont", "entrypoint"),
             ("spec.metadata.stages[0].algorithm.container.checksun", "checksum"),

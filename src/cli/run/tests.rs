@@ -1,0 +1,170 @@
+//! From the environment to the pods: what of it is in them, and what is not.
+
+use super::settings;
+use crate::{
+    cluster::{
+        manifest,
+        restricted::{self, Profile},
+    },
+    config,
+    plan::{
+        pod::{PodSpec, Subject, Task},
+        seen::Uid,
+    },
+    workflow::{Facts, Outcome, Stage, digest::Sha256},
+};
+use serde_json::Value;
+use std::{collections::BTreeMap, time::Duration};
+
+const CANARY: &str = "canary-4f1d";
+
+/// Everything secret that an engine can be given, and what needs it.
+const SECRETS: [&str; 13] = [
+    "OPERATOR_PRIVATE_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "IPFS_API_KEY",
+    "IPFS_API_CLIENT",
+    "IPFS_AUTHORIZATION",
+    "AWS_ACCESS_KEY_ID_ADMINLOGS",
+    "AWS_SECRET_ACCESS_KEY_ADMINLOGS",
+    "AWS_SESSION_TOKEN_ADMINLOGS",
+    "IPFS_API_KEY_ADMINLOGS",
+    "IPFS_API_CLIENT_ADMINLOGS",
+    "IPFS_AUTHORIZATION_ADMINLOGS",
+];
+
+fn task(stage: Stage) -> Task {
+    let subject = || Subject { dids: "[]".to_owned(), transformation_did: String::new(), secret: String::new() };
+    match stage {
+        Stage::Configure => Task::Configure { document: Sha256::of("") },
+        Stage::Algorithm => Task::Algorithm {
+            image: "python:3".to_owned(),
+            entrypoint: "python $ALGO".to_owned(),
+            subject: subject(),
+            max_time: Duration::from_secs(60),
+        },
+        Stage::Filter => Task::Filter { image: "filter:1".to_owned(), subject: subject() },
+        Stage::Publish => Task::Publish {
+            facts: Box::new(Facts {
+                job: "wf-1".parse().unwrap(),
+                outcome: Outcome::Succeeded,
+                reason: None,
+                message: None,
+                exit_code: Some(0),
+                image: String::new(),
+                image_id: None,
+                document: Sha256::of(""),
+                usage: None,
+                times: BTreeMap::new(),
+                expires_at: None,
+                release: true,
+            }),
+        },
+    }
+}
+
+/// The pods of a workflow under an engine with this environment and all the secrets there are.
+fn pods(environment: &[(&str, &str)]) -> Vec<(Stage, Value)> {
+    let secrets = SECRETS.map(|name| (name, CANARY));
+    let environment = environment.iter().chain(&secrets).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let settings = settings(&config::load(&[], environment).unwrap().config).unwrap();
+    let pod = |stage| {
+        let spec = PodSpec {
+            job: "wf-1".parse().unwrap(),
+            owner: Uid("uid-1".to_owned()),
+            stage,
+            attempt: 0,
+            task: task(stage),
+            deadline: Duration::from_secs(60),
+            grace: Duration::from_secs(30),
+        };
+        let pod = manifest::pod(&spec, &settings);
+        assert_eq!(restricted::violations(&pod, Profile::Restricted), Vec::<String>::new(), "{stage}");
+        (stage, serde_json::to_value(&pod).unwrap())
+    };
+    Stage::ALL.map(pod).into()
+}
+
+fn publish(environment: &[(&str, &str)]) -> Value {
+    pods(environment).pop().unwrap().1
+}
+
+const S3: [(&str, &str); 4] = [
+    ("AWS_BUCKET_OUTPUT", "out"),
+    ("AWS_REGION", "eu-central-1"),
+    ("OPERATOR_ENGINE__ADMINLOGS__KIND", "ipfs"),
+    ("OPERATOR_ENGINE__ADMINLOGS__IPFS__API", "http://kubo:5001"),
+];
+const ROLE: (&str, &str) = ("OPERATOR_ENGINE__S3__ROLE_ARN", "arn:aws:iam::123456789012:role/publish");
+
+#[test]
+fn no_pod_has_a_credential_in_it_and_only_publish_is_told_where_they_are() {
+    for environment in [&S3[..], &[&S3[..], &[ROLE]].concat(), &[("IPFS_OUTPUT", "http://kubo:5001")]] {
+        for (stage, pod) in pods(environment) {
+            let text = pod.to_string();
+            assert!(!text.contains(CANARY), "{stage}: {text}");
+            let told = text.contains("secretKeyRef") || text.contains("serviceAccountToken");
+            assert_eq!(told, stage == Stage::Publish, "{stage}: {text}");
+        }
+    }
+}
+
+#[test]
+fn publish_takes_what_its_stores_need_from_the_secret() {
+    let pod = publish(&S3);
+    insta::assert_json_snapshot!("publish_env", pod["spec"]["containers"][0]["env"]);
+    let command: Vec<_> = pod["spec"]["containers"][0]["command"].as_array().unwrap().iter().collect();
+    let after = |name: &str| {
+        let at = command.iter().position(|word| *word == name).unwrap();
+        command[at + 1].as_str().unwrap()
+    };
+    assert_eq!(
+        after("--target"),
+        r#"{"kind":"s3","bucket":"out","prefix":"","region":"eu-central-1","endpoint":null,"pathStyle":false,"allowHttp":false,"ca":null,"roleArn":null,"stsEndpoint":null}"#
+    );
+    assert!(
+        after("--adminlogs")
+            .starts_with(r#"{"kind":"ipfs","api":"http://kubo:5001","folder":"/operator-engine-adminlogs""#)
+    );
+}
+
+#[test]
+fn a_role_takes_the_place_of_keys_by_a_token_made_for_the_pod() {
+    let pod = publish(&[&S3[..3], &[("OPERATOR_ENGINE__ADMINLOGS__KIND", "apart"), ROLE]].concat());
+    let container = &pod["spec"]["containers"][0];
+    insta::assert_json_snapshot!(
+        "publish_role",
+        serde_json::json!([container["env"], container["volumeMounts"], pod["spec"]["volumes"]])
+    );
+    assert_eq!(pod["spec"]["automountServiceAccountToken"], false);
+}
+
+#[test]
+fn each_directory_with_a_claim_is_mounted_where_it_is_looked_for() {
+    let directory = [
+        ("OPERATOR_ENGINE__STORAGE__KIND", "directory"),
+        ("OPERATOR_ENGINE__STORAGE__DIRECTORY", "/results"),
+        ("OPERATOR_ENGINE__STORAGE__CLAIM", "results"),
+    ];
+    let mounts = |more: &[(&str, &str)]| {
+        let pods = pods(&[&directory[..], more].concat());
+        let mounted = |pod: &Value| {
+            let text = pod["spec"]["volumes"].to_string() + &pod["spec"]["containers"][0]["volumeMounts"].to_string();
+            ["\"claimName\":\"results\"", "\"/results\"", "\"claimName\":\"logs\"", "\"/logs\""]
+                .map(|word| text.contains(word))
+        };
+        for (stage, pod) in &pods[..3] {
+            assert_eq!(mounted(pod), [false; 4], "{stage}");
+        }
+        mounted(&pods[3].1)
+    };
+    assert_eq!(mounts(&[]), [true, true, false, false]);
+    let own = [
+        ("OPERATOR_ENGINE__ADMINLOGS__KIND", "directory"),
+        ("OPERATOR_ENGINE__ADMINLOGS__DIRECTORY", "/logs"),
+        ("OPERATOR_ENGINE__ADMINLOGS__CLAIM", "logs"),
+    ];
+    assert_eq!(mounts(&own), [true; 4]);
+}
