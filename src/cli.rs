@@ -9,12 +9,15 @@ pub mod exec;
 pub mod list;
 pub mod load;
 pub mod local;
+pub mod logs;
 pub mod output;
 pub mod publish;
 pub mod refusal;
+pub mod results;
 pub mod run;
 pub mod show;
 pub mod stop;
+mod stored;
 pub mod submit;
 mod wait;
 
@@ -38,6 +41,8 @@ enum Command {
     Submit(submit::SubmitArgs),
     List(list::ListArgs),
     Show(show::ShowArgs),
+    Logs(logs::LogsArgs),
+    Results(Box<results::ResultsArgs>),
     Stop(stop::StopArgs),
     Delete(delete::DeleteArgs),
     /// (In pods) Fetch a workflow's data sets and algorithm.
@@ -83,6 +88,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Submit(args) => submit::run(&args).into(),
         Command::List(args) => list::run(&args).into(),
         Command::Show(args) => show::run(&args).into(),
+        Command::Logs(args) => logs::run(&args).into(),
+        Command::Results(args) => results::run(&args).into(),
         Command::Stop(args) => stop::run(&args).into(),
         Command::Delete(args) => delete::run(&args).into(),
         Command::Configure(args) => configure::run(args).into(),

@@ -6,7 +6,7 @@ const SECTIONS: [(&str, &[&str]); 8] = [
     ("input", &["id", "url", "remote"]),
     ("algorithm", &["id", "rawcode", "url", "remote", "algocustomdata", "container"]),
     ("container", &["image", "tag", "checksum", "entrypoint"]),
-    ("compute", &["maxtime"]),
+    ("compute", &["maxtime", "storageExpiry"]),
     ("output", &["metadataUri"]),
     // Without its other members there is a fault, which says more.
     ("remote", &["userdata"]),
