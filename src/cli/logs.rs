@@ -68,23 +68,30 @@ async fn logs(args: &LogsArgs) -> Result<Exit, Refusal> {
     let record = record(&found)?;
     let in_hand = record.as_ref().and_then(|record| record.phase.stage());
     let stage = args.stage.or(in_hand).unwrap_or(Stage::Algorithm);
+    let ended = record.as_ref().filter(|record| record.phase.stage().is_none());
+    // What was stored is whole and checked. A pod may outlast the end for a moment, and speaks where no store can.
+    let refused = match ended {
+        Some(record) => match from_store(args, &found, record, stage, &loaded).await {
+            Err(refusal) if matches!(refusal.exit, Exit::Configuration | Exit::NoResults) => Some(refusal),
+            told => return told.map(|()| Exit::Success),
+        },
+        None => None,
+    };
     if let Some(pod) = newest(cluster.pods(&found).await?, &args.job, stage) {
-        match from_pod(&cluster, &pod).await {
-            // It went between the two questions.
-            Err(Failure::NotFound) => {}
-            ended => {
-                ended.map_err(|failure| not_readable(&pod, failure))??;
+        match (from_pod(&cluster, &pod).await, &refused) {
+            // It went between the two questions, or cannot be read any more.
+            (Err(Failure::NotFound), _) | (Err(_), Some(_)) => {}
+            (told, _) => {
+                told.map_err(|failure| not_readable(&pod, failure))??;
                 return Ok(Exit::Success);
             }
         }
     }
-    let Some(record) = record.as_ref().filter(|record| record.phase.stage().is_none()) else {
+    Err(refused.unwrap_or_else(|| {
         let message =
             format!("{} has no log of {stage} yet: that stage has no pod, and logs are stored at the end", args.job);
-        return Err(Refusal::new(Exit::NotEnded, message));
-    };
-    from_store(args, &found, record, stage, &loaded).await?;
-    Ok(Exit::Success)
+        Refusal::new(Exit::NotEnded, message)
+    }))
 }
 
 /// The pod of the stage's last attempt.

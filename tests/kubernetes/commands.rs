@@ -12,7 +12,10 @@ use k8s_openapi::api::{
     rbac::v1::{Role, RoleBinding},
 };
 use kube::{Api, ResourceExt as _, api::PostParams};
-use operator_engine::workflow::{Stage, State, record::STATE_LABEL};
+use operator_engine::workflow::{
+    Stage, State,
+    record::{STATE_LABEL, STATUS_ANNOTATION},
+};
 use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
@@ -224,4 +227,83 @@ pub(crate) async fn what_is_no_workflow_or_not_allowed_is_left_alone_and_told(cl
     let denied = stranger.run(&["list", "-o", "json"]).await;
     assert_eq!(denied.code, 1, "{denied:?}");
     assert!(denied.refusal().contains("manifests/examples/submitter/role.yaml"), "{denied:?}");
+}
+
+pub(crate) async fn results_and_logs_are_found_by_the_record(cluster: &'static Cluster) {
+    let namespace = Namespace::new(cluster, "results").await;
+    let person = Person::new(&namespace).await;
+    // Results as publish stores them, and a record that names them, as the engine would have written it.
+    let script = json!({"stages": [{"algorithm": {"rawcode": "echo said; echo made > $OUTPUTS/made",
+        "container": {"image": "x", "entrypoint": "sh $ALGO"}}}]});
+    person.write("job.json", script.to_string());
+    let mut local = Command::new(&cluster.program);
+    local.args(["local", "job.json", "--out", "store", "--name", "good"]).env_clear().current_dir(&person.folder);
+    local.env("PATH", std::env::var_os("PATH").unwrap()).env("OPERATOR_PRIVATE_KEY", "11".repeat(32));
+    let ended = local.output().await.unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    let store = person.folder.join("store").canonicalize().unwrap();
+    let manifest = std::fs::read(store.join("good/manifest.json")).unwrap();
+    namespace.submit("good").await;
+    let _kubelet = namespace.kubelet(|_| Act::Succeed(Duration::from_millis(20)));
+    let engine = Engine::start(cluster, &namespace, &Setup::new().eager());
+    let mut record = namespace.finished("good").await;
+    engine.kill().await;
+    let results = record.results.as_mut().unwrap();
+    results.store = format!("file://{}", store.display());
+    results.manifest_sha256 = operator_engine::workflow::digest::Sha256::of(&manifest);
+    let annotate = async |record: &operator_engine::workflow::Record| {
+        let patch = json!({"metadata": {"annotations": {STATUS_ANNOTATION: record.render()}}});
+        let patch = kube::api::Patch::Merge(&patch);
+        namespace.workflows.patch_metadata("good", &Default::default(), &patch).await.unwrap();
+    };
+    annotate(&record).await;
+    let site =
+        format!("[storage]\nkind = \"directory\"\ndirectory = {store:?}\n[adminlogs]\nkind = \"with-outputs\"\n");
+    person.write("site.toml", site);
+
+    let run = async |line: &[&str]| person.run(&[line, &["--config", "site.toml"]].concat()).await;
+    let listed = run(&["results", "good"]).await;
+    assert!(listed.code == 0 && listed.out.contains("outputs/made"), "{listed:?}");
+    let log = run(&["logs", "good"]).await;
+    assert_eq!((log.code, log.out.as_str()), (0, "said\n"), "{log:?}");
+    let log = run(&["logs", "good", "--stage", "configure"]).await;
+    assert!(log.code == 0 && log.out.contains("configure: done"), "{log:?}");
+
+    // The engine announces its address; the results are signed with that key, or they are not what they should be.
+    let verdict = async |what: &str| {
+        let ended = run(&["results", "good", "--verify", "-o", "json"]).await;
+        let answer = ended.json();
+        let check = answer["checks"].as_array().unwrap().iter().find(|check| check["name"] == what).unwrap().clone();
+        (ended.code, check["verdict"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(verdict("record").await, (0, "passed".to_owned()));
+    assert_eq!(verdict("signature").await, (0, "unchecked".to_owned()));
+    let announce = async |address: &str| {
+        let data = json!({"consumerAddress": address}).to_string();
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "operator-engine-environment"},
+            "data": {"environment.json": data}});
+        let parameters = kube::api::PatchParams::apply("test").force();
+        let name = "operator-engine-environment";
+        namespace.workflows.patch(name, &parameters, &kube::api::Patch::Apply(&object)).await.unwrap();
+    };
+    announce("0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A").await;
+    assert_eq!(verdict("signature").await, (0, "passed".to_owned()));
+    announce("0x1563915e194D8CfBA1943570603F7606A3115508").await;
+    assert_eq!(verdict("signature").await, (8, "failed".to_owned()));
+
+    // A store that is not the recorded one, a manifest that is not, results that are gone.
+    let elsewhere = person.run(&["results", "good", "-o", "json"]).await;
+    assert_eq!(elsewhere.code, 3, "{elsewhere:?}");
+    assert!(elsewhere.refusal().contains("--config"), "{elsewhere:?}");
+    std::fs::write(store.join("good/manifest.json"), [&manifest[..], b" "].concat()).unwrap();
+    for line in [&["results", "good"][..], &["results", "good", "--to", "copy"], &["logs", "good"]] {
+        assert_eq!(run(line).await.code, 8, "{line:?}");
+    }
+    assert!(!person.folder.join("copy").exists());
+    record.results.as_mut().unwrap().deleted_at = Some("2026-01-01T00:00:00Z".parse().unwrap());
+    annotate(&record).await;
+    assert_eq!(run(&["results", "good"]).await.code, 7);
+    namespace.submit("waiting").await;
+    assert_eq!(run(&["results", "waiting"]).await.code, 6);
+    assert_eq!(run(&["logs", "waiting"]).await.code, 6);
 }
