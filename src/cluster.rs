@@ -62,7 +62,7 @@ pub struct WorkflowRead {
 /// - **Unknown outcomes.** An error that is not [`Failure::Unknown`] is definite: nothing was changed.
 #[async_trait]
 pub trait Cluster: Send + Sync {
-    /// Lists workflows: [`Look::Attention`], [`Look::Stopping`] or [`Look::AuditWorkflows`].
+    /// Lists workflows: [`Look::Attention`], [`Look::Stopping`], [`Look::Owed`] or [`Look::AuditWorkflows`].
     async fn list_workflows(&self, look: Look, freshness: Freshness) -> Result<Listed<WorkflowSeen>, Failure>;
     /// One workflow's metadata, consistently.
     async fn read_workflow(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure>;

@@ -19,9 +19,9 @@ mod fetch;
 mod layers;
 mod limits;
 mod notify;
+mod operator_key;
 mod pods;
 mod policy;
-pub mod quantity;
 mod rules;
 mod seed;
 mod storage;
@@ -30,6 +30,7 @@ mod tests;
 mod url;
 mod values;
 
+pub use crate::workflow::quantity::Cpus;
 pub use cadence::{Cadence, Cleaning, Lease, Retries, Waiting};
 pub use credentials::{StoreCredentials, credentials};
 pub use engine::{Engine, LogFormat};
@@ -37,13 +38,12 @@ pub use fault::{ConfigErrors, Fault};
 pub use fetch::Fetch;
 pub use limits::{Environment, Limits};
 pub use notify::{Http, Notify};
+pub use operator_key::operator_key;
 pub use pods::{Images, Pods, PullPolicy};
-pub use quantity::Cpus;
 pub use seed::{Old, old_variables};
 pub use storage::Storage;
 pub use url::redacted;
 
-use crate::ethereum::{InvalidKey, OperatorKey};
 use layers::{Known, Layer};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -189,15 +189,4 @@ pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
         .collect()
-}
-
-pub use crate::storage::secret_keys::OPERATOR_KEY;
-
-/// The operator's key, if `environment` has one.
-///
-/// # Errors
-/// It is no private key.
-pub fn operator_key(environment: &[(String, String)]) -> Result<Option<OperatorKey>, InvalidKey> {
-    let found = environment.iter().find(|(name, value)| name == OPERATOR_KEY && !value.is_empty());
-    found.map(|(_, value)| value.parse()).transpose()
 }

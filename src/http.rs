@@ -10,6 +10,7 @@ mod metrics;
 use crate::{
     clock::Clock,
     plan::{Plan, Verdict, View, standing::Standing, view::OwnLease},
+    workflow::notice::Occasion,
 };
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use counted::Counted;
@@ -67,6 +68,11 @@ impl Pages {
     /// The same cluster, with its requests counted.
     pub fn counted<C>(&self, cluster: C) -> Counted<C> {
         Counted::new(cluster, self.metrics.clone())
+    }
+
+    /// Counts a notification and what became of it: `delivered`, `failed` or `undelivered`.
+    pub fn told(&self, occasion: Occasion, outcome: &'static str) {
+        self.metrics.told(occasion, outcome);
     }
 
     /// Shows a turn of the loop.

@@ -14,6 +14,8 @@
 //! - [`supervisor`]: the loop. It decides nothing and keeps nothing that a successor could not read again.
 //! - [`sandbox`]: a cluster in memory, whose pods are child processes (`local`) or scripts (simulations). It keeps a history,
 //!   and the history judges the engine.
+//! - [`notify`]: who is told of starts and ends; the outbox is in the records.
+//! - [`announce`]: what is said of this environment to those who choose among several.
 //! - [`http`]: the pages: alive, ready, metrics, what is thought of each workflow.
 //! - [`config`]: layers of configuration to checked values; the only reader of the environment.
 //! - [`telemetry`]: where logs go.
@@ -53,6 +55,7 @@
 //!
 //! The simulations in `tests/simulation` look for ways to break these. I6 binds what deletes results; nothing does yet.
 
+pub mod announce;
 pub mod cli;
 pub mod clock;
 pub mod cluster;
@@ -60,6 +63,7 @@ pub mod config;
 pub mod ethereum;
 pub mod exit;
 pub mod http;
+pub mod notify;
 pub mod plan;
 pub mod pod;
 pub mod sandbox;

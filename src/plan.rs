@@ -9,7 +9,7 @@
 //!
 //! - [`view`]: what is known, from partial evidence; [`merge`](mod@merge): how evidence is added to it.
 //! - [`lease`]: this engine's Lease, and when another engine counts as dead.
-//! - [`admission`]: which pending workflow may start.
+//! - [`admission`]: which pending workflow may start, and in what order.
 //! - [`drive`]: one claimed workflow, one step; [`transition`]: what the record says after a stage has ended.
 //! - [`cleaning`]: what may be deleted, and when.
 //! - [`look`]: the lists there are; [`cadence`]: which of them are due.
@@ -29,6 +29,7 @@ pub mod look;
 pub mod merge;
 pub mod pod;
 pub mod policy;
+mod queue;
 pub mod seen;
 pub mod standing;
 pub mod step;
@@ -37,6 +38,7 @@ pub mod transition;
 mod trouble;
 pub mod verdict;
 pub mod view;
+mod write;
 
 pub use action::{Action, Intent, Target};
 pub use answer::Answer;

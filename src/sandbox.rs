@@ -16,7 +16,7 @@ mod store;
 use crate::{
     clock::Clock,
     plan::seen::{Uid, WorkflowSeen, volume_name},
-    workflow::{JobId, State},
+    workflow::{JobId, Order, State},
 };
 use history::{Event, History};
 use kubelet::Kubelet;
@@ -72,6 +72,11 @@ impl Sandbox {
     /// Replaces the status annotation, which nobody but the engine should do.
     pub fn annotate(&self, name: &str, status: Option<String>) -> bool {
         self.store().change(name, |workflow| workflow.seen.status = status).is_some()
+    }
+
+    /// Sets what the workflow's annotations say of its place in the queue.
+    pub fn annotate_order(&self, name: &str, order: Order) -> bool {
+        self.store().change(name, |workflow| workflow.seen.order = order).is_some()
     }
 
     /// Deletes a workflow and, as the garbage collector would, all it owns.

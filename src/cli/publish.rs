@@ -89,7 +89,7 @@ async fn published(args: PublishArgs) -> PublishReport {
     };
     let key = match config::operator_key(&config::environment()) {
         Ok(key) => key,
-        Err(error) => return publish::misconfigured(&format!("{}: {error}", config::OPERATOR_KEY)),
+        Err(errors) => return publish::misconfigured(&errors.to_string()),
     };
     let stop = CancellationToken::new();
     tokio::spawn(cancel_on_signal(stop.clone(), args.parent));

@@ -1,6 +1,8 @@
 //! `run`: the engine in a cluster, until it is told to stop.
 
+mod announcing;
 mod milestones;
+mod notifying;
 #[cfg(test)]
 mod tests;
 
@@ -9,17 +11,19 @@ use crate::{
     clock::{Clock, SystemClock},
     cluster::{
         command,
-        kube::{ConnectError, Kube, connect, events},
+        kube::{ConnectError, Kube, announce::Announcer, connect, events},
         manifest::Settings,
     },
-    config::{Config, LogFormat},
+    config::{self, Config, ConfigErrors, LogFormat},
     exit::Exit,
     http::{Pages, serve},
+    notify::{DeliverError, Round},
     plan::{Plan, View},
     supervisor::{Ended, Supervisor},
     telemetry::{self, Form},
     workflow::{digest::Sha256, record::Holder},
 };
+use announcing::Announcing;
 use milestones::Milestones;
 use std::{
     io::{self, Write as _},
@@ -52,13 +56,17 @@ enum RunError {
     Listen(std::net::SocketAddr, #[source] io::Error),
     #[error("signals cannot be received")]
     Signals(#[source] io::Error),
+    #[error("the operator's key cannot be used")]
+    Key(#[source] ConfigErrors),
+    #[error("notifications cannot be sent")]
+    Notify(#[from] DeliverError),
     #[error(transparent)]
     Ended(#[from] Ended),
 }
 
 impl RunError {
     fn exit(&self) -> Exit {
-        if matches!(self, Self::NoStorage) { Exit::Configuration } else { Exit::Failure }
+        if matches!(self, Self::NoStorage | Self::Key(_)) { Exit::Configuration } else { Exit::Failure }
     }
 }
 
@@ -101,6 +109,7 @@ pub fn run(args: &RunArgs) -> Exit {
 
 async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     let settings = settings(config)?;
+    let key = config::operator_key(&config::environment()).map_err(RunError::Key)?;
     let connection = connect(args.kubeconfig.as_deref(), config.cadence.request_timeout).await?;
     let namespace = config.engine.jobs_namespace.clone().unwrap_or(connection.namespace);
     let clock = Arc::new(SystemClock::new());
@@ -122,6 +131,22 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
         tokio::spawn(serve(listener, pages.clone(), stop.clone()));
     }
     end_on_signal(stop.clone())?;
+    let announcing = config.environment.announce.then(|| {
+        let announcement = announcing::of(config, &namespace, key.as_ref().map(|key| key.address().to_string()));
+        let announcer = Announcer::new(&connection.client, &namespace);
+        Announcing::begin(announcement, announcer, clock.clone(), stop.clone())
+    });
+    let outbox = notifying::outbox(config, cluster.clone(), clock.clone(), key)?.map(|outbox| {
+        let (pages, stop) = (pages.clone(), stop.clone());
+        tokio::spawn(async move {
+            let count = |round: &Round| {
+                if let Some((occasion, outcome)) = round.outcome() {
+                    pages.told(occasion, outcome);
+                }
+            };
+            outbox.run(stop, &count).await
+        })
+    });
     let mut milestones =
         config.engine.events.then(|| (Milestones::default(), events::tell(&connection.client, &namespace)));
     let engine = Supervisor::new(
@@ -133,6 +158,9 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     );
     let mut watch = |view: &View, plan: &Plan| {
         pages.turn(view, plan);
+        if let Some(announcing) = &announcing {
+            announcing.turn(view, plan);
+        }
         if let Some((milestones, told)) = &mut milestones {
             // A full queue drops what is new: events are a courtesy.
             milestones.new_ones(view).into_iter().for_each(|milestone| drop(told.try_send(milestone)));
@@ -140,6 +168,10 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     };
     let ended = engine.run(stop.clone(), &mut watch).await;
     stop.cancel();
+    if let Some(outbox) = outbox {
+        // An attempt under way is carried to its end; it is bounded by its own time limits.
+        let _ = outbox.await;
+    }
     tracing::info!("the engine ends");
     Ok(ended?)
 }
@@ -190,9 +222,7 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
         tolerations: Vec::new(),
         storage_class: pods.storage_class.clone(),
         disk: limits.disk,
-        cpu_millis: limits.cpus.millis(),
-        memory: limits.memory,
-        gpus: limits.gpus,
+        resources: limits.resources(),
         gpu_resource: limits.gpu_resource.clone(),
         allow_root: pods.allow_root,
         results_claim: storage.claim.clone(),

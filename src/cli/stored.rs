@@ -7,7 +7,7 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    cluster::kube::Submitter,
+    cluster::kube::{Submitter, announce},
     config::{self, Loaded},
     ethereum::Address,
     exit::Exit,
@@ -17,9 +17,7 @@ use crate::{
 use bytes::Bytes;
 use std::path::Path;
 
-/// The ConfigMap in which the engine announces itself.
-const ANNOUNCEMENT: &str = "operator-engine-environment";
-/// The member of it that is the operator's address, as the old engine named it.
+/// The member of the announcement that is the operator's address, as the old engine named it.
 const ADDRESS: &str = "consumerAddress";
 
 /// Which of the two places.
@@ -144,14 +142,11 @@ fn open(job: &JobId, target: &Target, credentials: &Credentials, root: Option<St
     Ok(Opened { store, stored, expected: None, announced: None })
 }
 
-/// Whoever may read the ConfigMap may be told; without it nothing is announced.
+/// Whoever may read the ConfigMap is told; without it nothing is announced.
 async fn announced(cluster: &Submitter) -> Option<Address> {
-    let texts = cluster.texts(ANNOUNCEMENT).await.ok()??;
-    let inside = texts.values().filter_map(|text| {
-        let value: serde_json::Value = serde_json::from_str(text).ok()?;
-        Some(value.get(ADDRESS)?.as_str()?.to_owned())
-    });
-    texts.get(ADDRESS).cloned().into_iter().chain(inside).find_map(|address| address.parse().ok())
+    let texts = cluster.texts(announce::NAME).await.ok()??;
+    let announcement: serde_json::Value = serde_json::from_str(texts.get(announce::KEY)?).ok()?;
+    announcement.get(ADDRESS)?.as_str()?.parse().ok()
 }
 
 impl Opened {

@@ -4,6 +4,7 @@
 //! justified them may have run out (kube-rs/kube#2082). Reads have a time limit, which the client by default has not. Lists
 //! of workflows fetch metadata only. Absent: watches, cluster-scoped requests, Secrets; logs are read for people only ([`Submitter`]).
 
+pub mod announce;
 mod classify;
 mod connect;
 mod convert;
@@ -30,6 +31,7 @@ use crate::{
     },
     workflow::{
         JobId, Stage,
+        notice::{NOTIFY_LABEL, OWED},
         record::{MAX_LEN, STATE_LABEL, STATUS_ANNOTATION},
     },
 };
@@ -107,7 +109,8 @@ impl Cluster for Kube {
             // The preconditions.
             "uid": write.uid.0,
             "resourceVersion": write.version.0.to_string(),
-            "labels": {STATE_LABEL: write.state.as_str()},
+            // Null takes a label away.
+            "labels": {STATE_LABEL: write.state.as_str(), NOTIFY_LABEL: write.record.notices.owed().then_some(OWED)},
             "annotations": {STATUS_ANNOTATION: record},
         }});
         match self.workflows.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch)).await {

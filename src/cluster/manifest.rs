@@ -15,7 +15,7 @@ use crate::{
         seen::{Uid, volume_name},
     },
     pod::{layout::Layout, termination},
-    workflow::{JobId, Stage},
+    workflow::{JobId, Resources, Stage},
 };
 use k8s_openapi::{
     api::core::v1::{
@@ -69,12 +69,8 @@ pub struct Settings {
     pub storage_class: Option<String>,
     /// The volume's size in bytes, and the limit of local storage.
     pub disk: u64,
-    /// CPU of the algorithm, in millicores.
-    pub cpu_millis: u64,
-    /// Memory of the algorithm, in bytes.
-    pub memory: u64,
-    /// GPUs of the algorithm.
-    pub gpus: u32,
+    /// The most that an algorithm gets, and what a filter gets, GPUs apart.
+    pub resources: Resources,
     /// The name of the GPU resource.
     pub gpu_resource: String,
     /// Whether algorithm and filter may run as root in their container, for images that insist. Weaker than restricted.
@@ -87,10 +83,8 @@ pub struct Settings {
     pub storage_secret: String,
 }
 
-/// CPU of the engine's own stages.
-const OWN_CPU_MILLIS: u64 = 500;
-/// Memory of the engine's own stages: they stream, so it does not depend on what they move.
-const OWN_MEMORY: u64 = 256 << 20;
+/// What the engine's own stages get. They stream, so it does not depend on what they move.
+const OWN: Resources = Resources { cpu_millis: 500, memory: 256 << 20, gpus: 0 };
 
 /// The volume of a workflow: one, for all its stages.
 pub fn volume(job: &JobId, owner: &Uid, settings: &Settings) -> PersistentVolumeClaim {
@@ -206,17 +200,18 @@ fn image(spec: &PodSpec, settings: &Settings) -> String {
 
 /// Requests are limits: what a job was promised it has, and no more.
 fn resources(spec: &PodSpec, settings: &Settings) -> ResourceRequirements {
-    let (cpu, memory) = match spec.stage {
-        Stage::Configure | Stage::Publish => (OWN_CPU_MILLIS, OWN_MEMORY),
-        Stage::Algorithm | Stage::Filter => (settings.cpu_millis, settings.memory),
+    let Resources { cpu_millis, memory, gpus } = match &spec.task {
+        Task::Algorithm { resources, .. } => *resources,
+        Task::Filter { .. } => Resources { gpus: 0, ..settings.resources },
+        Task::Configure { .. } | Task::Publish { .. } => OWN,
     };
     let mut amounts = BTreeMap::from([
-        ("cpu".to_owned(), Quantity(format!("{cpu}m"))),
+        ("cpu".to_owned(), Quantity(format!("{cpu_millis}m"))),
         ("memory".to_owned(), bytes(memory)),
         ("ephemeral-storage".to_owned(), bytes(settings.disk)),
     ]);
-    if spec.stage == Stage::Algorithm && settings.gpus > 0 {
-        amounts.insert(settings.gpu_resource.clone(), Quantity(settings.gpus.to_string()));
+    if gpus > 0 {
+        amounts.insert(settings.gpu_resource.clone(), Quantity(gpus.to_string()));
     }
     ResourceRequirements { limits: Some(amounts.clone()), requests: Some(amounts), claims: None }
 }

@@ -3,7 +3,7 @@
 //! The old engine read one bare number as hours, as seconds and divided by 60, depending on the file. So a number without
 //! a unit is refused here, and nothing guesses.
 
-use super::quantity::Decimal;
+use crate::workflow::quantity::Decimal;
 use std::time::Duration;
 
 /// The longest duration: ten years. It keeps sums far from every overflow, and below the 2^31 - 1 seconds that

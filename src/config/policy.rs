@@ -6,9 +6,13 @@ use crate::plan::policy::{Cadence, Deadlines, LeaseTimes, Policy, Retries};
 impl Config {
     /// What plans depend on. What they do not – sizes, images of our own stages, the store – is not in it.
     pub fn plan_policy(&self) -> Policy {
-        let Self { limits, images, cadence, lease, waiting, retries, cleaning, storage, .. } = self;
+        let Self { limits, images, cadence, lease, waiting, retries, cleaning, storage, notify, environment, .. } =
+            self;
         Policy {
             max_jobs: limits.max_jobs,
+            resources: limits.resources(),
+            gpus_on_request: limits.gpus_on_request,
+            budget: limits.budget,
             max_job_duration: limits.max_job_duration,
             filter_image: images.filter.clone(),
             stop_grace: limits.stop_grace,
@@ -37,6 +41,9 @@ impl Config {
                 audit: cadence.audit_every,
             },
             cleaning: cleaning.enabled,
+            allowed_chain_ids: environment.allowed_chain_ids.clone(),
+            notify_start: notify.start_url.is_some(),
+            notify_stop: notify.stop_url.is_some(),
         }
     }
 }
@@ -44,7 +51,11 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config, pod::configure::FetchPolicy};
+    use crate::{
+        config,
+        pod::configure::FetchPolicy,
+        workflow::{Budget, Resources},
+    };
     use std::time::Duration;
 
     fn with(environment: &[(&str, &str)]) -> Config {
@@ -64,6 +75,13 @@ mod tests {
         let seconds = Duration::from_secs;
         let policy = with(&[
             ("OPERATOR_ENGINE__LIMITS__MAX_JOBS", "3"),
+            ("OPERATOR_ENGINE__LIMITS__CPUS", "2"),
+            ("OPERATOR_ENGINE__LIMITS__MEMORY", "2Gi"),
+            ("OPERATOR_ENGINE__LIMITS__GPUS", "1"),
+            ("OPERATOR_ENGINE__LIMITS__GPUS_ON_REQUEST", "true"),
+            ("OPERATOR_ENGINE__LIMITS__TOTAL_CPUS", "5"),
+            ("OPERATOR_ENGINE__LIMITS__TOTAL_MEMORY", "6Gi"),
+            ("OPERATOR_ENGINE__LIMITS__TOTAL_GPUS", "7"),
             ("OPERATOR_ENGINE__LIMITS__MAX_JOB_DURATION", "31s"),
             ("OPERATOR_ENGINE__LIMITS__STOP_GRACE", "32s"),
             ("OPERATOR_ENGINE__IMAGES__FILTER", "filter:1"),
@@ -87,10 +105,15 @@ mod tests {
             ("OPERATOR_ENGINE__RETRIES__BACKOFF_FIRST", "6s"),
             ("OPERATOR_ENGINE__RETRIES__BACKOFF_MAX", "46s"),
             ("OPERATOR_ENGINE__CLEANING__ENABLED", "false"),
+            ("OPERATOR_ENGINE__ENVIRONMENT__ALLOWED_CHAIN_IDS", "137"),
+            ("OPERATOR_ENGINE__NOTIFY__START_URL", "https://example.org/start"),
         ])
         .plan_policy();
         let expected = Policy {
             max_jobs: 3,
+            resources: Resources { cpu_millis: 2000, memory: 2 << 30, gpus: 1 },
+            gpus_on_request: true,
+            budget: Budget { cpu_millis: Some(5000), memory: Some(6 << 30), gpus: Some(7) },
             max_job_duration: seconds(31),
             filter_image: Some("filter:1".to_owned()),
             stop_grace: seconds(32),
@@ -119,6 +142,9 @@ mod tests {
                 audit: seconds(37),
             },
             cleaning: false,
+            allowed_chain_ids: vec![137],
+            notify_start: true,
+            notify_stop: false,
         };
         assert_eq!(policy, expected);
     }

@@ -4,7 +4,7 @@ use super::{Config, fault::Fault, values::Values};
 
 /// Asks every rule; what does not hold becomes a fault.
 pub(super) fn check(config: &Config, values: &mut Values) {
-    let Config { limits, cadence, lease, waiting, retries, fetch, .. } = config;
+    let Config { limits, cadence, lease, waiting, retries, fetch, notify, .. } = config;
     values.rule(
         &["lease.duration"],
         lease.duration.subsec_nanos() == 0,
@@ -27,6 +27,11 @@ pub(super) fn check(config: &Config, values: &mut Values) {
         "retries.backoff_first must not be longer than retries.backoff_max",
     );
     values.rule(
+        &["notify.backoff_first", "notify.backoff_max"],
+        notify.backoff_first <= notify.backoff_max,
+        "notify.backoff_first must not be longer than notify.backoff_max",
+    );
+    values.rule(
         &["fetch.total_timeout", "waiting.configure"],
         fetch.total_timeout < waiting.configure,
         "fetch.total_timeout must be shorter than waiting.configure, so that configure ends by itself and says why",
@@ -45,6 +50,18 @@ pub(super) fn check(config: &Config, values: &mut Values) {
         &["fetch.max_file", "fetch.max_total"],
         fetch.max_file <= fetch.max_total,
         "fetch.max_file must not be larger than fetch.max_total",
+    );
+    values.rule(
+        &[
+            "limits.total_cpus",
+            "limits.cpus",
+            "limits.total_memory",
+            "limits.memory",
+            "limits.total_gpus",
+            "limits.gpus",
+        ],
+        limits.resources().fits(limits.budget),
+        "limits.total_cpus, total_memory and total_gpus must be enough for one algorithm, or none could ever start",
     );
     values.rule(
         &["limits.max_log", "limits.disk"],

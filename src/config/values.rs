@@ -5,7 +5,8 @@
 //! A key at fault yields a placeholder, which never leaves this module's caller: a configuration with a fault is not
 //! handed out.
 
-use super::{Effective, duration, fault::Fault, quantity};
+use super::{Effective, duration, fault::Fault};
+use crate::workflow::quantity;
 use crate::workflow::report::clip;
 use config::{Value, ValueKind};
 use serde_json::Value as Json;

@@ -2,7 +2,7 @@
 
 use crate::{
     plan::{Failure, Now, Plan, Verdict, View, WaitingOn, standing::Standing, view::OwnLease},
-    workflow::{Record, Stage, record::Times},
+    workflow::{Record, Stage, notice::Occasion, record::Times},
 };
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -23,6 +23,7 @@ pub(super) struct Metrics {
     queue: Gauge,
     lease_age: Gauge<f64, AtomicU64>,
     stages: Family<StageLabels, Histogram>,
+    notifications: Family<NoticeLabels, Counter>,
     /// Stages whose duration was counted, of workflows still in view.
     counted: Mutex<BTreeSet<(String, Stage)>>,
 }
@@ -43,6 +44,12 @@ struct StageLabels {
     stage: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NoticeLabels {
+    occasion: String,
+    outcome: &'static str,
+}
+
 /// From a fast stage to a day's: doubling from half a second.
 fn stage_buckets() -> Histogram {
     Histogram::new((0..18).map(|n| 0.5 * f64::from(1_u32 << n)))
@@ -57,6 +64,7 @@ impl Default for Metrics {
             workflows: Family::default(),
             queue: Gauge::default(),
             lease_age: Gauge::default(),
+            notifications: Family::default(),
             stages: Family::new_with_constructor(stage_buckets),
             counted: Mutex::default(),
             registry: Registry::default(),
@@ -69,6 +77,8 @@ impl Default for Metrics {
         registry.register_with_unit("lease_age", age, Unit::Seconds, metrics.lease_age.clone());
         let stages = "From the intent of a stage to its recorded end";
         registry.register_with_unit("stage_duration", stages, Unit::Seconds, metrics.stages.clone());
+        let told = "Notifications by occasion and outcome; of those that failed there is another attempt";
+        registry.register("notifications", told, metrics.notifications.clone());
         Self { registry, ..metrics }
     }
 }
@@ -89,6 +99,11 @@ impl Metrics {
             Err(Failure::Denied { .. }) => "denied",
         };
         self.requests.get_or_create(&RequestLabels { verb, outcome }).inc();
+    }
+
+    /// Counts a notification.
+    pub(super) fn told(&self, occasion: Occasion, outcome: &'static str) {
+        self.notifications.get_or_create(&NoticeLabels { occasion: occasion.to_string(), outcome }).inc();
     }
 
     /// Counts a turn of the loop.

@@ -111,6 +111,8 @@ pub enum WriteStep {
     Retry,
     /// The end.
     Finish,
+    /// What became of a notification; nothing else changes.
+    Notify,
 }
 
 impl Intent {
@@ -127,6 +129,7 @@ impl Intent {
                 WriteStep::Transition => "transition",
                 WriteStep::Retry => "retry",
                 WriteStep::Finish => "finish",
+                WriteStep::Notify => "notify",
             },
             Self::CreateVolume { .. } => "create-volume",
             Self::CreatePod(_) => "create-pod",

@@ -15,7 +15,7 @@
 
 use super::{
     Action, Intent, Now, Policy, Verdict, WaitingOn,
-    action::{Write, WriteStep},
+    action::WriteStep,
     end::{Cause, End},
     lease::{Liveness, liveness},
     pod::{deadline, spec_for},
@@ -24,10 +24,10 @@ use super::{
     step::Step,
     transition::{self, Ended},
     view::{Ending, PodTrack, Tracked, View, VolumeTrack},
+    write::write,
 };
 use crate::workflow::{
     Document, JobId, Record, Stage, State,
-    record::MAX_LEN,
     report::{self, ExecReport},
 };
 use jiff::SignedDuration;
@@ -61,15 +61,17 @@ pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: 
         _ if !may_write => Step::wait(WaitingOn::OwnLease),
         _ if !view.looks.audited() => Step::wait(WaitingOn::FirstAudit),
         // Applying a manifest once more sets its label again. The end is final, so the label is put right.
-        Standing::Done(record) => write(name, tracked, WriteStep::Finish, record.clone()),
+        Standing::Done(record) => write(name, tracked, policy, WriteStep::Finish, record.clone()),
         // Decided by admission, which overrules this.
         Standing::Pending => Step::wait(WaitingOn::Slot { ahead: 0 }),
-        Standing::StoppedUnclaimed => write(name, tracked, WriteStep::Finish, transition::stopped_unclaimed(&view.me)),
+        Standing::StoppedUnclaimed => {
+            write(name, tracked, policy, WriteStep::Finish, transition::stopped_unclaimed(&view.me))
+        }
         Standing::Broken(error) => {
-            write(name, tracked, WriteStep::Finish, transition::record_unreadable(&view.me, error))
+            write(name, tracked, policy, WriteStep::Finish, transition::record_unreadable(&view.me, error))
         }
         Standing::Running(record) if !view.is_mine(record) => match liveness(view, &record.holder, policy, now) {
-            Liveness::Dead => take_over(view, name, tracked, record),
+            Liveness::Dead => take_over(view, name, tracked, record, policy),
             Liveness::Alive { until } => {
                 Step::wait(WaitingOn::OtherEngine { lease: record.holder.lease.clone() }).until(until)
             }
@@ -78,25 +80,11 @@ pub fn decide(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: 
     }
 }
 
-/// A compare-and-swap of the record. The label follows from it.
-pub(super) fn write(name: &str, tracked: &Tracked, step: WriteStep, record: Record) -> Step {
-    let Some(seen) = &tracked.seen else { return Step::verdict(Verdict::Ignored) };
-    let (step, record) = if record.render().len() <= MAX_LEN {
-        (step, record)
-    } else {
-        // No record that engines write comes near: strangers wrote most of it.
-        (WriteStep::Finish, transition::record_unreadable(&record.holder, "it is too long to be written again"))
-    };
-    let state = if record.phase.stage().is_none() { State::Done } else { State::Active };
-    let write = Write { step, uid: seen.uid.clone(), version: seen.version, state, record };
-    Step::act(name, Intent::Write(Box::new(write)))
-}
-
 /// Takes a dead engine's workflow. Nothing else changes: its intents are carried out by the next steps.
-fn take_over(view: &View, name: &str, tracked: &Tracked, record: &Record) -> Step {
+fn take_over(view: &View, name: &str, tracked: &Tracked, record: &Record, policy: &Policy) -> Step {
     let mut record = record.clone();
     record.holder = view.me.clone();
-    let mut step = write(name, tracked, WriteStep::Takeover, record);
+    let mut step = write(name, tracked, policy, WriteStep::Takeover, record);
     // Somebody who wants it to end must not be forgotten: the record says so, and the label stays, since in the filter an
     // earlier wish counts as fulfilled and one that nobody has acted upon does not.
     if let Some(Action { intent: Intent::Write(write), .. }) = &mut step.action
@@ -283,7 +271,7 @@ impl Run<'_> {
         let ended_for_stop = pod.is_some_and(|track| track.ending == Some(Ending::Stop));
         let stop = self.is_stopped() || ended_for_stop;
         let (step, record) = transition::after(self.record, self.stage, &ended, stop, self.policy, self.now.wall);
-        write(self.name, self.tracked, step, record)
+        write(self.name, self.tracked, self.policy, step, record)
     }
 
     fn deadline_for(&self, cause: WaitingCause) -> Duration {

@@ -13,6 +13,8 @@ pub enum Look {
     Stopping,
     /// Pods that ended, from the watch cache.
     Finished,
+    /// Workflows that owe somebody a notification, from the watch cache. Asked for by the outbox, not by the loop.
+    Owed,
     /// All active workflows, consistently.
     AuditWorkflows,
     /// All our pods, consistently.
@@ -30,6 +32,7 @@ impl Look {
             Self::Attention => "attention",
             Self::Stopping => "stopping",
             Self::Finished => "finished",
+            Self::Owed => "owed",
             Self::AuditWorkflows => "audit-workflows",
             Self::AuditPods => "audit-pods",
             Self::AuditVolumes => "audit-volumes",

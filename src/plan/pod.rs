@@ -4,7 +4,7 @@ use super::{
     policy::Policy,
     seen::{Uid, pod_name},
 };
-use crate::workflow::{AssetId, Document, Facts, JobId, Record, Stage, digest::Sha256};
+use crate::workflow::{AssetId, Document, Facts, JobId, Record, Resources, Stage, digest::Sha256};
 use jiff::Timestamp;
 use std::{sync::Arc, time::Duration};
 
@@ -45,6 +45,8 @@ pub enum Task {
         subject: Subject,
         /// How long it may run, from its own start: pulling the image is not charged to it.
         max_time: Duration,
+        /// What it gets.
+        resources: Resources,
     },
     /// Let the admin's image look at what came out.
     Filter {
@@ -110,6 +112,8 @@ pub fn spec_for(
             entrypoint: document.algorithm.container.entrypoint.clone(),
             subject: Subject::of(document),
             max_time: policy.max_time(document.max_time),
+            // As it was claimed: the budget was reckoned with that.
+            resources: record.resources.unwrap_or_else(|| policy.resources(document.wish)),
         },
         (Stage::Filter, Some(document)) => {
             let image = policy.filter_image.clone().unwrap_or_default();

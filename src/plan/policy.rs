@@ -1,5 +1,6 @@
 //! What the admin decided, as far as plans depend on it.
 
+use crate::workflow::{Budget, Resources, Wish};
 use std::time::Duration;
 
 /// The rules that plans follow. Built from the configuration; checked there.
@@ -7,6 +8,12 @@ use std::time::Duration;
 pub struct Policy {
     /// How many workflows may be active at once.
     pub max_jobs: u32,
+    /// What one algorithm gets; a document may ask for less.
+    pub resources: Resources,
+    /// Whether only those get GPUs that ask for them.
+    pub gpus_on_request: bool,
+    /// What all workflows in work may have together.
+    pub budget: Budget,
     /// The longest an algorithm may run; a document may ask for less.
     pub max_job_duration: Duration,
     /// The filter's image; none means no filter stage.
@@ -27,6 +34,12 @@ pub struct Policy {
     pub cadence: Cadence,
     /// Whether pods and volumes of finished workflows are deleted.
     pub cleaning: bool,
+    /// The chains whose orders are taken; empty: all.
+    pub allowed_chain_ids: Vec<u64>,
+    /// Whether somebody is to be told of starts.
+    pub notify_start: bool,
+    /// Whether somebody is to be told of ends.
+    pub notify_stop: bool,
 }
 
 /// The times of a Lease, with client-go's names and defaults (15 s, 10 s, 2 s).
@@ -92,6 +105,12 @@ pub struct Cadence {
 }
 
 impl Policy {
+    /// What an algorithm gets whose document asks for `wish`.
+    pub fn resources(&self, wish: Wish) -> Resources {
+        let gpus = wish.gpus.or(self.gpus_on_request.then_some(0));
+        Wish { gpus, ..wish }.within(self.resources)
+    }
+
     /// How long an algorithm may run whose document asks for `wish`: less than the limit, never more.
     pub fn max_time(&self, wish: Option<Duration>) -> Duration {
         wish.map_or(self.max_job_duration, |wish| wish.min(self.max_job_duration))
@@ -104,6 +123,9 @@ impl Default for Policy {
         let (seconds, minutes, hours) = (Duration::from_secs, Duration::from_mins, Duration::from_hours);
         Self {
             max_jobs: 10,
+            resources: Resources { cpu_millis: 1000, memory: 1 << 30, gpus: 0 },
+            gpus_on_request: false,
+            budget: Budget::default(),
             max_job_duration: seconds(60),
             filter_image: None,
             stop_grace: seconds(30),
@@ -132,6 +154,9 @@ impl Default for Policy {
                 audit: seconds(10),
             },
             cleaning: true,
+            allowed_chain_ids: Vec::new(),
+            notify_start: false,
+            notify_stop: false,
         }
     }
 }

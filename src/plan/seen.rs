@@ -1,7 +1,7 @@
 //! What a cluster shows: objects as evidence, without the parts that nothing here decides by.
 
 use super::end::End;
-use crate::workflow::{JobId, Stage, State};
+use crate::workflow::{JobId, Order, Stage, State};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
@@ -46,6 +46,8 @@ pub struct WorkflowSeen {
     pub status: Option<String>,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// What it says of its place in the queue.
+    pub order: Order,
 }
 
 /// A pod of ours.

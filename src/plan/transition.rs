@@ -12,7 +12,7 @@ mod first;
 mod happened;
 
 pub use ended::Ended;
-pub use first::{claimed, record_unreadable, refused, stopped_unclaimed};
+pub use first::{claimed, record_unreadable, refused, stopped_unclaimed, turned_away};
 
 use super::{action::WriteStep, policy::Policy, view::Ending};
 use crate::workflow::{Code, Outcome, Phase, Record, Stage, record::MAX_MESSAGE_LEN, report::clip};

@@ -15,7 +15,7 @@ use crate::{
             WorkflowSeen, is_pod_of, volume_name,
         },
     },
-    workflow::{JobId, Stage, State, record},
+    workflow::{JobId, Order, Record, Stage, State, record},
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -39,6 +39,11 @@ pub(super) struct Workflow {
 pub(super) struct Pod {
     pub(super) seen: PodSeen,
     pub(super) stop: StopHandle,
+}
+
+/// The label of what is owed is a function of the record.
+fn owes(seen: &WorkflowSeen) -> bool {
+    seen.status.as_deref().and_then(|status| Record::parse(status).ok()).is_some_and(|record| record.notices.owed())
 }
 
 impl Store {
@@ -68,6 +73,7 @@ impl Store {
             state: Some(State::Pending),
             status: None,
             deleting: false,
+            order: Order::default(),
         };
         self.workflows.insert(name.to_owned(), Workflow { seen, data });
         true
@@ -121,7 +127,10 @@ impl Store {
             Look::Stopping => &[State::Stopping],
             _ => &[State::Active],
         };
-        let in_scope = |seen: &&WorkflowSeen| seen.state.is_some_and(|state| states.contains(&state));
+        let in_scope = |seen: &&WorkflowSeen| match look {
+            Look::Owed => owes(seen),
+            _ => seen.state.is_some_and(|state| states.contains(&state)),
+        };
         let items = self.workflows.values().map(|workflow| &workflow.seen).filter(in_scope).cloned().collect();
         Listed { items, version: self.version() }
     }

@@ -24,7 +24,9 @@ pub(super) enum Evidence {
 pub(super) async fn look(cluster: &dyn Cluster, look: Look, newest: Version) -> Result<Evidence, Failure> {
     let cached = Freshness::NotOlderThan(newest);
     Ok(match look {
-        Look::Attention | Look::Stopping => Evidence::Workflows(cluster.list_workflows(look, cached).await?),
+        Look::Attention | Look::Stopping | Look::Owed => {
+            Evidence::Workflows(cluster.list_workflows(look, cached).await?)
+        }
         Look::AuditWorkflows => Evidence::Workflows(cluster.list_workflows(look, Freshness::Consistent).await?),
         Look::Finished => Evidence::Pods(cluster.list_pods(look, cached).await?),
         Look::AuditPods => Evidence::Pods(cluster.list_pods(look, Freshness::Consistent).await?),

@@ -18,10 +18,12 @@ mod spelling;
 mod tests;
 mod url;
 mod visitor;
+mod wish;
 
 pub use spelling::meant;
 
-use super::{AssetId, digest::Sha256};
+use super::{AssetId, Wish, digest::Sha256};
+use jiff::Timestamp;
 use std::{collections::BTreeSet, fmt, time::Duration};
 
 /// A document that can be run.
@@ -33,6 +35,10 @@ pub struct Document {
     pub algorithm: Algorithm,
     /// `compute.maxtime`, in seconds in the document. The configured limit applies as well.
     pub max_time: Option<Duration>,
+    /// `compute.resources`: what the algorithm asks for.
+    pub wish: Wish,
+    /// `validUntil`: it is refused rather than started later.
+    pub valid_until: Option<Timestamp>,
     /// `output.metadataUri`: where DDOs are looked up.
     pub metadata_uri: Option<String>,
     /// `metadata.secret` of the old body: the algorithm's lower-case `secret` variable, and part of notifications.

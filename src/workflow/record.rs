@@ -11,7 +11,7 @@
 //! `phase` and `attempt` are the intent to run the pod `<job id>-<phase>-<attempt>`. So whoever reads it after a crash
 //! knows every pod that can exist.
 
-use super::{Code, Phase, Stage, digest::Sha256};
+use super::{Code, Phase, Resources, Stage, digest::Sha256, notice::Notices};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -140,12 +140,18 @@ pub struct Record {
     /// What the algorithm used, as its wrapper reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// What the algorithm is given; absent in records from before it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
     /// When each stage began and ended.
     #[serde(default)]
     pub times: BTreeMap<Stage, Times>,
     /// What was stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<Results>,
+    /// Who was told, and who still is to be.
+    #[serde(default, skip_serializing_if = "Notices::is_empty")]
+    pub notices: Notices,
 }
 
 fn is_zero(n: &u32) -> bool {

@@ -13,10 +13,10 @@ use super::{
 const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
-    &["supervisor", "sandbox", "sweep", "http", "config", "telemetry"],
+    &["supervisor", "sandbox", "sweep", "notify", "announce", "http", "config", "telemetry"],
     &["cluster"],
     &["pod"],
-    &["storage", "notify", "clock", "exit"],
+    &["storage", "clock", "exit"],
     &["ethereum"],
     &["plan"],
     &["workflow"],

@@ -36,6 +36,7 @@ fn finished(view: &mut View, name: &str, holder: &Holder, pods: u32) {
         state: Some(State::Done),
         status: Some(record.render()),
         deleting: false,
+        order: Default::default(),
     };
     view.see_workflow(seen, second(DONE));
     for attempt in 0..pods {

@@ -194,6 +194,7 @@ pub(crate) fn workflow_named(name: impl Strategy<Value = String>) -> impl Strate
             state,
             status,
             deleting,
+            order: Default::default(),
         },
     )
 }

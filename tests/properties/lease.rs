@@ -39,6 +39,7 @@ fn watching() -> View {
         state: Some(State::Active),
         status: Some(record.render()),
         deleting: false,
+        order: Default::default(),
     };
     view.see_workflow(seen, second(0));
     view

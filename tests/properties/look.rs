@@ -53,6 +53,7 @@ fn run(view: &mut View, name: &str, holder: &Holder, progress: Progress, now: No
         state: Some(State::Active),
         status: Some(record.render()),
         deleting: false,
+        order: Default::default(),
     };
     view.see_workflow(seen, now);
     let pod = PodSeen {

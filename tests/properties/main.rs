@@ -3,6 +3,7 @@
 // All of this is test code, which clippy only sees in functions that are tests themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod admission;
 mod cleaning;
 mod evidence;
 mod lease;

@@ -528,6 +528,7 @@ fn a_retry_waits_for_no_clock_that_was_set_back() {
         state: Some(State::Active),
         status: Some(record.render()),
         deleting: false,
+        order: Default::default(),
     };
     world.view.see_workflow(seen, world.now);
     world.view.workflows.get_mut("wf").unwrap().document = Some(Ok(document()));

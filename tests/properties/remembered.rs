@@ -58,6 +58,7 @@ fn seen(version: u64, state: State, record: Option<&Record>) -> WorkflowSeen {
         state: Some(state),
         status: record.map(Record::render),
         deleting: false,
+        order: Default::default(),
     }
 }
 

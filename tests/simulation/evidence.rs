@@ -249,6 +249,7 @@ fn taken_over(stage: Stage, document: DocumentSeen) -> View {
         state: Some(State::Active),
         status: Some(record.render()),
         deleting: false,
+        order: Default::default(),
     };
     view.see_workflow(seen, at(0));
     view.workflows.get_mut("wf-1").unwrap().document = Some(document);

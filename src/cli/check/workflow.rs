@@ -161,6 +161,8 @@ mod tests {
                 custom_data: Some(json!({"s3cret": 1})),
             },
             max_time: Some(Duration::from_secs(3600)),
+            wish: Default::default(),
+            valid_until: None,
             metadata_uri: None,
             secret: Some("s3cret".to_owned()),
             chain_id: None,

@@ -1,6 +1,6 @@
 //! Why a local run did not come to the workflow's end.
 
-use crate::{ethereum::InvalidKey, exit::Exit, supervisor::Ended, workflow::JobId, workflow::job::InvalidJobId};
+use crate::{config::ConfigErrors, exit::Exit, supervisor::Ended, workflow::JobId, workflow::job::InvalidJobId};
 use std::{io, path::PathBuf};
 
 /// Each says what to do.
@@ -17,8 +17,8 @@ pub(super) enum LocalError {
     Busy(JobId, PathBuf),
     #[error("the workflow's name makes no job id; give one with --name")]
     Name(#[from] InvalidJobId),
-    #[error("OPERATOR_PRIVATE_KEY cannot be used; correct it, or unset it for a manifest that is not signed")]
-    Key(#[source] InvalidKey),
+    #[error("the operator's key cannot be used; correct it, or unset it for a manifest that is not signed")]
+    Key(#[source] ConfigErrors),
     #[error("this program's own file cannot be found")]
     Program(#[source] io::Error),
     #[error("signals cannot be received")]

@@ -12,7 +12,7 @@ use crate::{
         Sandbox,
         process::{Alive, Processes},
     },
-    storage::{Target, Targets},
+    storage::{Target, Targets, secret_keys::OPERATOR_KEY},
     supervisor::Supervisor,
     workflow::{Document, JobId, Outcome, Record, State, record::Holder, report::clip},
 };
@@ -51,7 +51,7 @@ impl Session {
         let environment = config::environment();
         config::operator_key(&environment).map_err(LocalError::Key)?;
         let (secrets, environment): (Vec<_>, Vec<_>) =
-            environment.into_iter().partition(|(name, _)| name == config::OPERATOR_KEY);
+            environment.into_iter().partition(|(name, _)| name == OPERATOR_KEY);
         let work = Work::claim(&out, &job)?;
         let processes = Arc::new(Processes {
             program,

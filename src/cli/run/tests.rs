@@ -44,6 +44,7 @@ fn task(stage: Stage) -> Task {
             entrypoint: "python $ALGO".to_owned(),
             subject: subject(),
             max_time: Duration::from_secs(60),
+            resources: Default::default(),
         },
         Stage::Filter => Task::Filter { image: "filter:1".to_owned(), subject: subject() },
         Stage::Publish => Task::Publish {

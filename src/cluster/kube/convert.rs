@@ -6,7 +6,7 @@ use crate::{
         end::End,
         seen::{LeaseSeen, PodSeen, Progress, Uid, Version, VolumeSeen, Waiting, WaitingCause, WorkflowSeen},
     },
-    workflow::State,
+    workflow::{Order, State},
 };
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -52,6 +52,7 @@ pub(super) fn workflow_seen(metadata: &ObjectMeta) -> WorkflowSeen {
         state: label(metadata, STATE_LABEL).and_then(|value| State::from_label(value)),
         status: metadata.annotations.as_ref().and_then(|annotations| annotations.get(STATUS_ANNOTATION)).cloned(),
         deleting: metadata.deletion_timestamp.is_some(),
+        order: Order::read(|name| metadata.annotations.as_ref()?.get(name).map(String::as_str)),
     }
 }
 

@@ -3,13 +3,17 @@
 use super::{COMPONENT_LABEL, Freshness, MANAGED_BY, STATE_LABEL, WORKFLOW_LABEL};
 use crate::{
     plan::{Failure, look::Look},
-    workflow::{JobId, Stage, State},
+    workflow::{
+        JobId, Stage, State,
+        notice::{NOTIFY_LABEL, OWED},
+    },
 };
 use kube::api::{ListParams, VersionMatch};
 
 /// The selector of a list of workflows. It goes by the state label alone: that is the contract.
 pub(super) fn workflows(look: Look) -> ListParams {
     let states: &[State] = match look {
+        Look::Owed => return ListParams::default().labels(&format!("{NOTIFY_LABEL}={OWED}")),
         Look::Attention => &[State::Pending, State::Stopping],
         Look::Stopping => &[State::Stopping],
         _ => &[State::Active],

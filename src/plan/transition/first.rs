@@ -5,6 +5,7 @@ use crate::workflow::{
     Code, Outcome, Phase, Record, Stage,
     digest::Sha256,
     document::Fault,
+    notice::Notices,
     record::{Holder, MAX_MESSAGE_LEN, Times},
     report::clip,
 };
@@ -15,6 +16,14 @@ use std::collections::BTreeMap;
 pub fn claimed(holder: &Holder, document: Sha256, now: Timestamp) -> Record {
     let mut record = blank(holder, document);
     enter(&mut record, Phase::Configure, now);
+    record
+}
+
+/// The record of a workflow that is not taken, for a reason that its document has nothing to do with.
+pub fn turned_away(holder: &Holder, document: Sha256, reason: &str, message: &str) -> Record {
+    let mut record = blank(holder, document);
+    record.set_code(Code::DataProvisioningFailed);
+    finish(&mut record, Outcome::Refused, reason, message);
     record
 }
 
@@ -70,7 +79,9 @@ fn blank(holder: &Holder, document: Sha256) -> Record {
         exit_code: None,
         image_id: None,
         usage: None,
+        resources: None,
         times: BTreeMap::<Stage, Times>::new(),
         results: None,
+        notices: Notices::default(),
     }
 }

@@ -44,6 +44,8 @@ impl Case {
             inputs: Vec::new(),
             algorithm,
             max_time: None,
+            wish: Default::default(),
+            valid_until: None,
             metadata_uri: None,
             secret: None,
             chain_id: None,

@@ -10,9 +10,9 @@ use super::{
     fields::{self, Log, Object},
     image,
     source::{checked, has_source, one_line, source},
-    url,
+    url, wish,
 };
-use crate::workflow::digest::Sha256;
+use crate::workflow::{Wish, digest::Sha256};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -69,6 +69,7 @@ fn top(tree: Value, sha256: Sha256, log: &mut Log) -> Option<Document> {
 /// What stands beside `stages`, and the one stage there may be.
 fn body(object: &mut Object, sha256: Sha256, log: &mut Log) -> Option<Document> {
     let chain_id = chain_id(object, log);
+    let valid_until = wish::valid_until(object, log);
     let path = object.path_of("stages");
     let stages = object.required_list("stages", log)?;
     if stages.len() != 1 {
@@ -77,13 +78,15 @@ fn body(object: &mut Object, sha256: Sha256, log: &mut Log) -> Option<Document> 
     let mut stage = Object::new(fields::item_path(&path, 0), stages.into_iter().next()?, log)?;
     let inputs = inputs(&mut stage, log);
     let algorithm = stage.required_object("algorithm", log).and_then(|object| algorithm(object, log));
-    let max_time = stage.object("compute", log).and_then(|object| compute(object, log));
+    let (max_time, wish) = stage.object("compute", log).map(|object| compute(object, log)).unwrap_or_default();
     let metadata_uri = stage.object("output", log).and_then(|object| output(object, log));
     stage.end(log);
     Some(Document {
         inputs,
         algorithm: algorithm?,
         max_time,
+        wish,
+        valid_until,
         metadata_uri,
         secret: None,
         chain_id,
@@ -191,11 +194,16 @@ fn checksum(object: &mut Object, log: &mut Log) -> Option<String> {
     }
 }
 
-fn compute(mut object: Object, log: &mut Log) -> Option<Duration> {
+fn compute(mut object: Object, log: &mut Log) -> (Option<Duration>, Wish) {
     let value = object.take("maxtime");
     let path = object.path_of("maxtime");
+    let wish = object.object("resources", log).map(|object| wish::resources(object, log)).unwrap_or_default();
     object.end(log);
-    let seconds = match value? {
+    (value.and_then(|value| max_time(value, path, log)), wish)
+}
+
+fn max_time(value: Value, path: String, log: &mut Log) -> Option<Duration> {
+    let seconds = match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,

@@ -1,16 +1,17 @@
 //! What a member that nobody reads was probably meant to be.
 
 /// The sections of a stage with the members that are read, each under the name of the member it stands in.
-const SECTIONS: [(&str, &[&str]); 8] = [
+const SECTIONS: [(&str, &[&str]); 9] = [
     ("stages", &["input", "algorithm", "compute", "output"]),
     ("input", &["id", "url", "remote"]),
     ("algorithm", &["id", "rawcode", "url", "remote", "algocustomdata", "container"]),
     ("container", &["image", "tag", "checksum", "entrypoint"]),
-    ("compute", &["maxtime", "storageExpiry"]),
+    ("compute", &["maxtime", "resources", "storageExpiry"]),
+    ("resources", &["requests_cpu", "limits_cpu", "requests_memory", "limits_memory", "requests_gpu", "limits_gpu"]),
     ("output", &["metadataUri"]),
     // Without its other members there is a fault, which says more.
     ("remote", &["userdata"]),
-    ("", &["stages", "chainId", "spec", "metadata"]),
+    ("", &["stages", "chainId", "validUntil", "spec", "metadata"]),
 ];
 
 /// Jaro-Winkler: what misses, doubles or swaps a letter is above; what old clients send and nobody reads is below (see the
@@ -59,6 +60,8 @@ mod tests {
             ("stages[0].algorithm.container.entrypont", "entrypoint"),
             ("spec.metadata.stages[0].algorithm.container.checksun", "checksum"),
             ("stages[0].algorithm.rawCode", "rawcode"),
+            ("stages[0].compute.resource", "resources"),
+            ("stages[0].compute.resources.limit_cpu", "limits_cpu"),
             ("stages[0].maxtime", "compute.maxtime"),
             ("stages[0].algorithm.entrypoint", "container.entrypoint"),
             ("stages[0].output.metadatauri", "metadataUri"),

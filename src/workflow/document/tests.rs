@@ -87,6 +87,8 @@ fn a_providers_document_is_read_in_full() {
             custom_data: None,
         },
         max_time: Some(Duration::from_secs(3600)),
+        wish: Default::default(),
+        valid_until: None,
         metadata_uri: Some("https://v4.aquarius.oceanprotocol.com".to_owned()),
         secret: None,
         chain_id: None,

@@ -98,9 +98,9 @@ const UNITS: [(&str, u64); 12] = [
 ];
 
 /// `digits / scale`, where scale is a power of ten.
-pub(super) struct Decimal {
-    pub(super) digits: u128,
-    pub(super) scale: u128,
+pub(crate) struct Decimal {
+    pub(crate) digits: u128,
+    pub(crate) scale: u128,
 }
 
 impl Decimal {
@@ -109,7 +109,7 @@ impl Decimal {
     const MAX_DIGITS: usize = 18;
 
     /// Splits `1.5Gi` into its number and its unit. None if it does not start with a number such as `1`, `1.5` or `0.5`.
-    pub(super) fn split(text: &str) -> Option<(Self, &str)> {
+    pub(crate) fn split(text: &str) -> Option<(Self, &str)> {
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, unit) = text.split_at(end);
         let (whole, part) = match number.split_once('.') {
