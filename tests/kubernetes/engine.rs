@@ -1,7 +1,7 @@
 //! An engine process: the program that users start, with what they configure.
 
 use crate::{
-    cluster::{CANARY, Cluster},
+    cluster::{CANARY, CANARY_KEY, Cluster},
     namespace::Namespace,
 };
 use nix::{
@@ -89,7 +89,7 @@ impl Engine {
         command.env(name("ENGINE__JOBS_NAMESPACE"), &namespace.name);
         command.envs(setup.instance.as_ref().map(|instance| (name("ENGINE__INSTANCE"), instance)));
         command.envs(setup.keys.iter().map(|(key, value)| (name(key), value)));
-        command.env("OPERATOR_PRIVATE_KEY", format!("0x{CANARY}"));
+        command.env("OPERATOR_PRIVATE_KEY", format!("0x{CANARY_KEY}"));
         command.env("AWS_SECRET_ACCESS_KEY", CANARY);
         command.env(name("NOTIFY__STOP_URL"), format!("https://me:{CANARY}@notify.example/stop?token={CANARY}"));
         let output = File::create(&log).unwrap();
