@@ -117,13 +117,19 @@ async fn results(args: &ResultsArgs) -> Result<Exit, Refusal> {
     Ok(Exit::Success)
 }
 
+/// The answer of `-o json`: the manifest, and where it lies.
+#[derive(serde::Serialize)]
+struct Listed<'a> {
+    store: &'a str,
+    root: Option<&'a str>,
+    #[serde(flatten)]
+    manifest: &'a Manifest,
+}
+
 fn list(args: &ResultsArgs, opened: &Opened, manifest: &Manifest) -> io::Result<()> {
     let (out, store) = (&mut io::stdout().lock(), opened.store.name());
     if args.output == Output::Json {
-        let mut answer = serde_json::to_value(manifest)?;
-        answer["store"] = json!(store);
-        answer["root"] = json!(opened.stored.root);
-        return output::json(out, &answer);
+        return output::json(out, &Listed { store, root: opened.stored.root.as_deref(), manifest });
     }
     let facts = &manifest.facts;
     let bytes: u64 = manifest.files.iter().map(|file| file.size).sum();

@@ -9,6 +9,8 @@
 //! A store that cannot be asked is an error and no verdict. What cannot be checked, for want of something to check it by, is said
 //! to be unchecked and never passed over.
 
+mod cids;
+
 use super::{
     Folder, Keys, ResultStore, StorageError, Stored,
     manifest::{File, Manifest, Part, signed},
@@ -21,7 +23,6 @@ use crate::{
     },
 };
 use bytes::Bytes;
-use cid::Cid;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -30,10 +31,6 @@ use std::collections::BTreeSet;
 const CONCURRENCY: usize = 4;
 /// The most findings of one kind that are told one by one.
 const MAX_TOLD: usize = 100;
-/// Multicodec's `raw`: a block that is the file.
-const RAW: u64 = 0x55;
-/// Multihash's SHA2-256.
-const SHA2_256: u64 = 0x12;
 
 /// What results are checked against, besides their own manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -111,7 +108,7 @@ pub async fn verify(
     let wrong: Vec<Option<String>> = read.try_collect().await?;
     let good = format!("{} files have their sizes and digests", files.len());
     checks.push(Check::of("files", wrong.into_iter().flatten().collect(), good));
-    checks.extend(content_ids(&manifest));
+    checks.extend(cids::check(&manifest));
     checks.push(nothing_else(store, stored, &manifest).await?);
     checks.push(array(store, stored, &manifest, watch).await?);
     Ok(checks)
@@ -219,32 +216,6 @@ async fn read(
     }
     let digest = hasher.finish();
     Ok((digest != file.sha256).then(|| format!("{:?} has the SHA-256 {digest}, not {}", file.path, file.sha256)))
-}
-
-/// That content ids say the same as digests. A file of one block has its own digest in its id; those of larger ones are hashes of
-/// hashes, and the node that holds the blocks has checked them.
-fn content_ids(manifest: &Manifest) -> Option<Check> {
-    let (mut wrong, mut same, mut blocks) = (Vec::new(), 0, 0);
-    for file in &manifest.files {
-        let Some(text) = &file.cid else { continue };
-        match Cid::try_from(text.as_str()) {
-            Err(_) => wrong.push(format!("{:?} has no content id but {text:?}", file.path)),
-            Ok(cid) if cid.codec() != RAW || cid.hash().code() != SHA2_256 => blocks += 1,
-            Ok(cid) if hex::encode(cid.hash().digest()) == file.sha256.to_string() => same += 1,
-            Ok(_) => wrong.push(format!("{:?} has the content id {text}, which is of other bytes", file.path)),
-        }
-    }
-    if same + blocks == 0 && wrong.is_empty() {
-        return None;
-    }
-    let verdict = format!("{same} content ids are those of the files' digests");
-    Some(match (wrong.is_empty(), same, blocks) {
-        (true, _, 0) => Check::new("cids", Verdict::Passed, verdict),
-        (true, _, _) => {
-            Check::new("cids", Verdict::Unchecked, format!("{verdict}; {blocks} are of files of several blocks"))
-        }
-        (false, ..) => Check::of("cids", wrong, ""),
-    })
 }
 
 async fn nothing_else(store: &dyn ResultStore, stored: &Stored, manifest: &Manifest) -> Result<Check, StorageError> {

@@ -6,9 +6,11 @@ use super::{
         download::{DownloadError, download},
         manifest::{CONTENT_TYPE, Kind, VERSION},
     },
+    cids::{RAW, SHA2_256},
     *,
 };
 use crate::ethereum::OperatorKey;
+use cid::Cid;
 use object_store::path::Path;
 use serde_json::json;
 use std::fs;
