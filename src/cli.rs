@@ -18,7 +18,9 @@ pub mod run;
 pub mod show;
 pub mod stop;
 mod stored;
+mod stores;
 pub mod submit;
+pub mod sweep;
 mod wait;
 
 use crate::workflow::Document;
@@ -45,8 +47,9 @@ enum Command {
     Results(Box<results::ResultsArgs>),
     Stop(stop::StopArgs),
     Delete(delete::DeleteArgs),
+    Sweep(sweep::SweepArgs),
     /// (In pods) Fetch a workflow's data sets and algorithm.
-    Configure(configure::Args),
+    Configure(Box<configure::Args>),
     /// (In pods) Run the algorithm, keep its exit status and its log.
     Exec(exec::ExecArgs),
     /// (In pods) Store outputs and logs.
@@ -92,7 +95,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Results(args) => results::run(&args).into(),
         Command::Stop(args) => stop::run(&args).into(),
         Command::Delete(args) => delete::run(&args).into(),
-        Command::Configure(args) => configure::run(args).into(),
+        Command::Sweep(args) => sweep::run(&args).into(),
+        Command::Configure(args) => configure::run(*args).into(),
         Command::Exec(args) => exec::run(args).into(),
         Command::Publish(args) => publish::run(args).into(),
     }

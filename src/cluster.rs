@@ -3,6 +3,7 @@
 //! [`Cluster`] is a narrow trait with a written contract; the suite in `tests/contract` holds every implementation
 //! to it. [`command`] says how a pod of ours is started.
 
+pub mod archive;
 pub mod command;
 pub mod kube;
 pub mod manifest;

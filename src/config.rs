@@ -12,8 +12,8 @@
 mod cadence;
 mod certificates;
 mod credentials;
-pub mod duration;
 mod engine;
+mod expiry;
 mod fault;
 mod fetch;
 mod layers;
@@ -30,10 +30,11 @@ mod tests;
 mod url;
 mod values;
 
-pub use crate::workflow::quantity::Cpus;
+pub use crate::workflow::{duration, quantity::Cpus};
 pub use cadence::{Cadence, Cleaning, Lease, Retries, Waiting};
 pub use credentials::{StoreCredentials, credentials};
 pub use engine::{Engine, LogFormat};
+pub use expiry::Expiry;
 pub use fault::{ConfigErrors, Fault};
 pub use fetch::Fetch;
 pub use limits::{Environment, Limits};
@@ -82,6 +83,8 @@ pub struct Config {
     pub fetch: Fetch,
     /// `[storage]`, `[s3]`, `[ipfs]`, `[ipfs_cluster]` and `[adminlogs]`.
     pub storage: Storage,
+    /// `[expiry]`.
+    pub expiry: Expiry,
     /// `[notify]`.
     pub notify: Notify,
     /// `[http]`.
@@ -165,6 +168,7 @@ impl Config {
             cleaning: Cleaning::read(values),
             fetch: Fetch::read(values),
             storage: Storage::read(values),
+            expiry: Expiry::read(values),
             notify: Notify::read(values),
             http: Http::read(values),
         }

@@ -1,11 +1,14 @@
-//! `check`: what configuration is in force and where it is from; or what the engine understands of a workflow file.
+//! `check`: what configuration is in force and where it is from; or what the engine understands of a workflow file; or what
+//! an old deployment's variables are here.
 //!
 //! Nothing is run and no cluster is asked. The configuration is read in either case, so that one command in a pipeline
 //! finds what is wrong with both.
 
+mod from_env;
 mod workflow;
 
 use super::{
+    chain,
     config_args::ConfigArgs,
     output::{self, Output},
     refusal::Refusal,
@@ -32,6 +35,10 @@ pub struct CheckArgs {
     /// The form of the answer; with json, standard output has one JSON document and nothing else
     #[arg(short, long, value_enum, default_value_t, hide_possible_values = true, value_name = "table|json")]
     output: Output,
+    /// Show what the variables of an old deployment are in a file of this engine: FILE is its Deployment, the list under
+    /// `env` in it, or KEY=VALUE lines. Credentials are named, never shown
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "files"])]
+    from_env: Option<PathBuf>,
     /// A workflow to check instead: a document, or the manifest of the ConfigMap that holds one
     file: Option<PathBuf>,
 }
@@ -42,6 +49,7 @@ Examples:
   OPERATOR_ENGINE__LIMITS__MAX_JOBS=20 operator-engine check | grep -v default
   operator-engine check manifests/examples/penguins/workflow.yaml
   kubectl kustomize manifests/examples/penguins | operator-engine check /dev/stdin
+  operator-engine check --from-env old/operator.yml > site.toml
 
 Exit codes: 0 all is well · 3 the configuration cannot be used · 14 the workflow would be refused";
 
@@ -74,6 +82,13 @@ pub fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Exit {
+    if let Some(path) = &args.from_env {
+        let told = match from_env::Migration::read(path) {
+            Ok(migration) => migration.write(args.output, out).map(|()| Exit::Success),
+            Err(error) => Ok(Refusal::new(Exit::Configuration, chain(&error)).tell(args.output, out, err)),
+        };
+        return told.unwrap_or(Exit::Failure);
+    }
     let loaded = args.config.load();
     let answered = match loaded {
         Ok(loaded) => answer(&args, &loaded, read, out, err),
@@ -101,7 +116,7 @@ fn answer(
             for warning in &warnings {
                 writeln!(err, "warning: {warning}")?;
             }
-            workflow::understood(&document, &warnings, &loaded.config.limits, args.output, out)?;
+            workflow::understood(&document, &warnings, &loaded.config, args.output, out)?;
             Ok(Exit::Success)
         }
         Err(Unusable::Faults(faults)) => {

@@ -1,6 +1,7 @@
 //! `run`: the engine in a cluster, until it is told to stop.
 
 mod announcing;
+mod expiry;
 mod milestones;
 mod notifying;
 #[cfg(test)]
@@ -47,13 +48,15 @@ pub struct RunArgs {
 
 /// Why the engine ended, other than by request.
 #[derive(Debug, thiserror::Error)]
-enum RunError {
+pub(super) enum RunError {
     #[error("nothing says where results go: set storage.kind and what it needs")]
     NoStorage,
     #[error("the cluster cannot be reached")]
     Connect(#[from] ConnectError),
     #[error("the pages cannot be served on {0}; set http.listen to a free address, or to \"\" for none")]
     Listen(std::net::SocketAddr, #[source] io::Error),
+    #[error(transparent)]
+    Credentials(#[from] ConfigErrors),
     #[error("signals cannot be received")]
     Signals(#[source] io::Error),
     #[error("the operator's key cannot be used")]
@@ -66,7 +69,8 @@ enum RunError {
 
 impl RunError {
     fn exit(&self) -> Exit {
-        if matches!(self, Self::NoStorage | Self::Key(_)) { Exit::Configuration } else { Exit::Failure }
+        let configured = matches!(self, Self::NoStorage | Self::Credentials(_) | Self::Key(_));
+        if configured { Exit::Configuration } else { Exit::Failure }
     }
 }
 
@@ -149,6 +153,9 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     });
     let mut milestones =
         config.engine.events.then(|| (Milestones::default(), events::tell(&connection.client, &namespace)));
+    let environment = config::environment();
+    let sweep = (cluster.clone(), clock.clone(), me.identity.clone());
+    let sweeps = expiry::start(config, &environment, sweep.0, sweep.1, sweep.2, pages.clone(), stop.clone())?;
     let engine = Supervisor::new(
         cluster,
         clock,
@@ -172,12 +179,16 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
         // An attempt under way is carried to its end; it is bounded by its own time limits.
         let _ = outbox.await;
     }
+    if let Some(sweeps) = sweeps {
+        // The run in hand. It may be broken off at any point, so whoever insists loses nothing.
+        let _ = sweeps.await;
+    }
     tracing::info!("the engine ends");
     Ok(ended?)
 }
 
 /// The first signal asks for an orderly end, the second one insists.
-fn end_on_signal(stop: CancellationToken) -> Result<(), RunError> {
+pub(super) fn end_on_signal(stop: CancellationToken) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
     tokio::spawn(async move {
@@ -198,7 +209,7 @@ fn end_on_signal(stop: CancellationToken) -> Result<(), RunError> {
 }
 
 /// The Lease's name comes from the configured instance (a pod's UID), the identity is this process's own.
-fn identity(config: &Config, clock: &dyn Clock) -> Holder {
+pub(super) fn identity(config: &Config, clock: &dyn Clock) -> Holder {
     let random = Sha256::of(format!("{} {}", clock.now().wall, std::process::id())).to_string();
     let short: String = random.chars().take(10).collect();
     let instance = config.engine.instance.clone().unwrap_or_else(|| short.clone());
@@ -206,7 +217,7 @@ fn identity(config: &Config, clock: &dyn Clock) -> Holder {
     Holder { identity: format!("{lease}-{short}"), lease }
 }
 
-fn settings(config: &Config) -> Result<Settings, RunError> {
+pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
     let Config { limits, images, pods, storage, .. } = config;
     let Some(targets) = storage.targets.clone() else { return Err(RunError::NoStorage) };
     let own = |image: &Option<String>| image.clone().unwrap_or_else(|| images.engine.clone());
@@ -228,5 +239,6 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
         results_claim: storage.claim.clone(),
         adminlogs_claim: storage.adminlogs_claim.clone(),
         storage_secret: storage.secret.clone(),
+        inputs_secret: config.fetch.secret.clone(),
     })
 }

@@ -5,6 +5,7 @@
 //! of workflows fetch metadata only. Absent: watches, cluster-scoped requests, Secrets; logs are read for people only ([`Submitter`]).
 
 pub mod announce;
+mod archive;
 mod classify;
 mod connect;
 mod convert;

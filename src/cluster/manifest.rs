@@ -81,6 +81,8 @@ pub struct Settings {
     pub adminlogs_claim: Option<String>,
     /// The Secret that publish takes its credentials from.
     pub storage_secret: String,
+    /// The Secret with the keys that inputs may need.
+    pub inputs_secret: String,
 }
 
 /// What the engine's own stages get. They stream, so it does not depend on what they move.
@@ -187,7 +189,7 @@ fn variables(spec: &PodSpec, settings: &Settings, places: &Places) -> Vec<EnvVar
     let plain =
         |(name, value): (&str, String)| EnvVar { name: name.to_owned(), value: Some(value), ..Default::default() };
     let plain = command::variables(spec, &places.layout).into_iter().map(plain);
-    plain.chain(credentials::variables(spec.stage, settings)).collect()
+    plain.chain(credentials::variables(spec, settings)).collect()
 }
 
 fn image(spec: &PodSpec, settings: &Settings) -> String {

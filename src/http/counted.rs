@@ -2,7 +2,10 @@
 
 use super::Metrics;
 use crate::{
-    cluster::{Cluster, Freshness, WorkflowRead},
+    cluster::{
+        Cluster, Freshness, WorkflowRead,
+        archive::{Archive, Page, Turn},
+    },
     plan::{
         Failure,
         action::Write,
@@ -13,6 +16,7 @@ use crate::{
     workflow::{JobId, Stage},
 };
 use async_trait::async_trait;
+use jiff::Timestamp;
 use std::{sync::Arc, time::Duration};
 
 /// Counts what passes.
@@ -101,5 +105,36 @@ impl<C: Cluster> Cluster for Counted<C> {
 
     async fn delete_lease(&self, lease: &LeaseSeen) -> Result<(), Failure> {
         self.count("delete-lease", self.inner.delete_lease(lease)).await
+    }
+}
+
+#[async_trait]
+impl<C: Archive> Archive for Counted<C> {
+    async fn page(&self, limit: u32, after: Option<&str>) -> Result<Page, Failure> {
+        self.count("page-workflows", self.inner.page(limit, after)).await
+    }
+
+    async fn read(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
+        self.count("read-workflow", self.inner.read(name)).await
+    }
+
+    async fn write(&self, name: &str, write: &Write) -> Result<WorkflowSeen, Failure> {
+        self.count("write-workflow", self.inner.write(name, write)).await
+    }
+
+    async fn delete(&self, seen: &WorkflowSeen) -> Result<(), Failure> {
+        self.count("delete-workflow", self.inner.delete(seen)).await
+    }
+
+    async fn now(&self) -> Result<Option<Timestamp>, Failure> {
+        self.count("read-clock", self.inner.now()).await
+    }
+
+    async fn turn(&self) -> Result<Turn, Failure> {
+        self.count("read-turn", self.inner.turn()).await
+    }
+
+    async fn set_turn(&self, turn: &Turn, holder: &str, memory: &str) -> Result<Turn, Failure> {
+        self.count("write-turn", self.inner.set_turn(turn, holder, memory)).await
     }
 }

@@ -111,6 +111,8 @@ pub enum WriteStep {
     Retry,
     /// The end.
     Finish,
+    /// Its results were deleted, their time being up.
+    Expire,
     /// What became of a notification; nothing else changes.
     Notify,
 }
@@ -129,6 +131,7 @@ impl Intent {
                 WriteStep::Transition => "transition",
                 WriteStep::Retry => "retry",
                 WriteStep::Finish => "finish",
+                WriteStep::Expire => "expire",
                 WriteStep::Notify => "notify",
             },
             Self::CreateVolume { .. } => "create-volume",

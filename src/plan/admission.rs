@@ -130,5 +130,6 @@ fn admit(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: Now) 
 fn claim(view: &View, name: &str, tracked: &Tracked, document: &Document, policy: &Policy, now: Now) -> Step {
     let mut record = transition::claimed(&view.me, document.sha256, now.wall);
     record.resources = Some(policy.resources(document.wish));
+    record.storage_expiry_secs = document.storage_expiry.map(|expiry| expiry.as_secs());
     write(name, tracked, policy, WriteStep::Claim, record)
 }

@@ -11,7 +11,7 @@
 
 use super::kubelet::{Kubelet, Run, Stop};
 use crate::{
-    cluster::command::{Places, Settings, arguments, variables},
+    cluster::command::{Places, Settings, arguments, input_keys, variables},
     plan::{
         end::End,
         seen::{Progress, Waiting, WaitingCause},
@@ -53,6 +53,8 @@ pub struct Processes {
     pub environment: Vec<(String, String)>,
     /// The variables that publish gets beside them, and no other stage: what is secret.
     pub publish_environment: Vec<(String, String)>,
+    /// The keys that inputs may need: each child gets those that its document needs.
+    pub keys: Vec<(String, String)>,
     /// The processes that run now.
     pub alive: Alive,
 }
@@ -94,6 +96,11 @@ impl Processes {
         }
     }
 
+    fn keys(&self, run: &Run<'_>) -> impl Iterator<Item = (&String, &String)> {
+        let needed = input_keys(run.spec, &self.settings.fetch);
+        self.keys.iter().filter(move |(name, _)| needed.contains(&name.as_str())).map(|(name, value)| (name, value))
+    }
+
     fn prepare(&self, run: &Run<'_>, places: &Places) -> io::Result<()> {
         fs::create_dir_all(places.layout.root())?;
         fs::create_dir_all(&places.documents)?;
@@ -124,6 +131,7 @@ impl Processes {
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .envs(secrets.iter().map(|(name, value)| (name, value)))
             .envs(variables(run.spec, &places.layout))
+            .envs(self.keys(run))
             .current_dir(places.layout.root())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

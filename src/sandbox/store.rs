@@ -5,6 +5,7 @@ use super::{
     kubelet::StopHandle,
 };
 use crate::{
+    cluster::archive::Turn,
     plan::{
         Failure,
         action::Write,
@@ -28,6 +29,7 @@ pub(super) struct Store {
     pub(super) pods: BTreeMap<String, Pod>,
     pub(super) volumes: BTreeMap<String, VolumeSeen>,
     pub(super) leases: BTreeMap<String, LeaseSeen>,
+    pub(super) turn: Option<Turn>,
     pub(super) history: History,
 }
 
@@ -47,12 +49,12 @@ fn owes(seen: &WorkflowSeen) -> bool {
 }
 
 impl Store {
-    fn next_version(&mut self) -> Version {
+    pub(super) fn next_version(&mut self) -> Version {
         self.version += 1;
         Version(self.version)
     }
 
-    fn next_uid(&mut self) -> Uid {
+    pub(super) fn next_uid(&mut self) -> Uid {
         self.uids += 1;
         Uid(format!("uid-{}", self.uids))
     }

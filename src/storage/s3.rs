@@ -10,7 +10,7 @@ use super::{Credentials, S3, Secret, Storage, StorageError, Traits};
 use http::HeaderValue;
 use object_store::{
     BackoffConfig, Certificate, ClientOptions, RetryConfig,
-    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
+    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, S3CopyIfNotExists},
     client::{HttpClient, HttpConnector as _, ReqwestConnector},
     path::Path,
     prefix::PrefixStore,
@@ -89,6 +89,8 @@ pub(super) fn open(target: &S3, credentials: &Credentials) -> Result<Storage, St
         .with_unsigned_payload(url.starts_with("https:"))
         // One request for each key: every server has that, and its keys need not be written as XML.
         .with_disable_bulk_delete(true)
+        // Nothing here needs it; with it the store has all that object_store knows.
+        .with_copy_if_not_exists(S3CopyIfNotExists::Multipart)
         .build()
         .map_err(|error| unusable(error.to_string()))?;
     let client = ReqwestConnector::default().connect(&options).map_err(|error| unusable(error.to_string()))?;

@@ -146,8 +146,15 @@ fn directory(path: &path::Path) -> Result<Storage, StorageError> {
 
 /// Why a folder cannot hold an object of this key.
 fn refused_by_directory(key: &Path) -> Option<&'static str> {
-    is_staged(key.filename()?).then_some("a name that ends in '#' and digits is reserved in a folder of results")
+    let name = key.filename()?;
+    if name.len() > MAX_NAME_LEN {
+        return Some("a name of more than 250 bytes: a folder of results needs some for itself");
+    }
+    is_staged(name).then_some("a name that ends in '#' and digits is reserved in a folder of results")
 }
+
+/// File systems take 255, `#<digits>` included.
+const MAX_NAME_LEN: usize = 250;
 
 /// object_store writes a file under a name that ends in `#<digits>` before it gives it its own, and lists no such name
 /// (`local.rs`, `is_valid_file_path`). So no object has one, and a process that is killed leaves one behind.
@@ -228,7 +235,16 @@ mod tests {
 
     #[test]
     fn only_reserved_names_are_refused_by_a_folder() {
-        for (key, refused) in [("a/b#1", true), ("a/b#1x", false), ("a/b#", false), ("a#1/b", false), ("#12", true)] {
+        let (longest, too_long) = (format!("a/{}", "n".repeat(250)), format!("a/{}", "n".repeat(251)));
+        for (key, refused) in [
+            (&*longest, false),
+            (&too_long, true),
+            ("a/b#1", true),
+            ("a/b#1x", false),
+            ("a/b#", false),
+            ("a#1/b", false),
+            ("#12", true),
+        ] {
             assert_eq!(refused_by_directory(&Path::parse(key).unwrap()).is_some(), refused, "{key}");
         }
     }

@@ -146,6 +146,9 @@ pub struct Record {
     /// When each stage began and ended.
     #[serde(default)]
     pub times: BTreeMap<Stage, Times>,
+    /// How long the document wants its results kept, in seconds, as it was claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_expiry_secs: Option<u64>,
     /// What was stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<Results>,

@@ -12,12 +12,13 @@ fn help_teaches_what_the_program_is_and_does() {
     insta::assert_snapshot!("program", said(&["--help"]));
     insta::assert_snapshot!("local", said(&["local", "--help"]));
     insta::assert_snapshot!("check", said(&["check", "--help"]));
+    insta::assert_snapshot!("sweep", said(&["sweep", "--help"]));
 }
 
 #[test]
 fn every_command_has_help_and_no_line_is_too_long_for_a_terminal() {
-    let commands = "run local check submit list show logs results stop delete configure exec publish";
-    let long = commands.split(' ').take(10).map(|command| vec![command, "--help"]);
+    let commands = "run local check submit list show logs results stop delete sweep configure exec publish";
+    let long = commands.split(' ').take(11).map(|command| vec![command, "--help"]);
     let short = commands.split(' ').map(|command| vec![command, "-h"]);
     for line in long.chain(short).chain([vec!["-h"], vec!["--help"]]) {
         let text = said(&line);

@@ -7,7 +7,10 @@ use crate::{
 use async_trait::async_trait;
 use futures::{FutureExt, future::join_all};
 use operator_engine::{
-    cluster::{Cluster, Freshness, WorkflowRead},
+    cluster::{
+        Cluster, Freshness, WorkflowRead,
+        archive::{Archive, Page, Turn},
+    },
     plan::{
         Failure,
         action::Write,
@@ -55,11 +58,19 @@ enum Flaw {
     LeaseDeletionIgnoresVersion,
     LeaseDeletionFailsThoughDone,
     DocumentIsTheFirstFound,
+    PageMissesOne,
+    PageShowsOneTwice,
+    ExpiryIgnoresVersion,
+    ExpiryIgnoresUid,
+    TurnIgnoresVersion,
+    TurnForgets,
+    TurnOfTheSameIsSkipped,
+    ClockStandsStill,
 }
 
 impl Flaw {
     /// Every flaw, and a check that must catch it.
-    const ALL: [(Self, &'static str); 31] = [
+    const ALL: [(Self, &'static str); 39] = [
         (Self::WriteIgnoresVersion, "a_write_of_an_older_version_changes_nothing"),
         (Self::WriteIgnoresUid, "a_write_to_another_object_of_that_name_changes_nothing"),
         (Self::WriteComparesTooEarly, "of_many_writers_one_wins"),
@@ -91,6 +102,14 @@ impl Flaw {
         (Self::LeaseDeletionIgnoresVersion, "a_lease_that_changed_is_not_renewed_and_not_deleted"),
         (Self::LeaseDeletionFailsThoughDone, "of_many_renewals_and_deletions_one_wins"),
         (Self::DocumentIsTheFirstFound, "a_document_is_read_as_it_stands_or_refused_with_a_reason"),
+        (Self::PageMissesOne, "pages_hold_every_workflow_once_in_order"),
+        (Self::PageShowsOneTwice, "pages_hold_every_workflow_once_in_order"),
+        (Self::ExpiryIgnoresVersion, "a_workflow_is_deleted_only_as_it_was_seen"),
+        (Self::ExpiryIgnoresUid, "a_workflow_is_deleted_only_as_it_was_seen"),
+        (Self::TurnIgnoresVersion, "a_turn_that_changed_is_not_taken"),
+        (Self::TurnForgets, "a_turn_that_changed_is_not_taken"),
+        (Self::TurnOfTheSameIsSkipped, "a_turn_that_changed_is_not_taken"),
+        (Self::ClockStandsStill, "the_clock_is_near_ours"),
     ];
 }
 
@@ -290,11 +309,68 @@ impl Cluster for Flawed {
     }
 }
 
+#[async_trait]
+impl Archive for Flawed {
+    async fn page(&self, limit: u32, after: Option<&str>) -> Result<Page, Failure> {
+        let mut page = self.inner.page(limit, after).await?;
+        match self.flaw {
+            Flaw::PageMissesOne if after.is_some() => drop(page.workflows.pop()),
+            Flaw::PageShowsOneTwice if after.is_some() => {
+                let before = self.inner.page(500, None).await?.workflows;
+                let last = before.into_iter().find(|seen| Some(seen.name.as_str()) == after);
+                page.workflows.splice(..1, last);
+            }
+            _ => {}
+        }
+        Ok(page)
+    }
+
+    async fn read(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
+        self.inner.read(name).await
+    }
+
+    async fn write(&self, name: &str, write: &Write) -> Result<WorkflowSeen, Failure> {
+        self.inner.write(name, write).await
+    }
+
+    async fn delete(&self, seen: &WorkflowSeen) -> Result<(), Failure> {
+        let now = self.inner.read(&seen.name).await?.ok_or(Failure::NotFound)?;
+        let seen = match self.flaw {
+            Flaw::ExpiryIgnoresVersion => WorkflowSeen { version: now.version, ..seen.clone() },
+            Flaw::ExpiryIgnoresUid => WorkflowSeen { uid: now.uid, ..seen.clone() },
+            _ => seen.clone(),
+        };
+        Archive::delete(&self.inner, &seen).await
+    }
+
+    async fn now(&self) -> Result<Option<jiff::Timestamp>, Failure> {
+        let stopped = self.has(Flaw::ClockStandsStill).then_some(jiff::Timestamp::UNIX_EPOCH);
+        Ok(stopped.or(self.inner.now().await?))
+    }
+
+    async fn turn(&self) -> Result<Turn, Failure> {
+        self.inner.turn().await
+    }
+
+    async fn set_turn(&self, turn: &Turn, holder: &str, memory: &str) -> Result<Turn, Failure> {
+        let now = self.inner.turn().await?;
+        match self.flaw {
+            Flaw::TurnIgnoresVersion => self.inner.set_turn(&now, holder, memory).await,
+            Flaw::TurnForgets => self.inner.set_turn(turn, holder, "").await,
+            Flaw::TurnOfTheSameIsSkipped if now == *turn && now.holder == holder && now.memory == memory => Ok(now),
+            _ => self.inner.set_turn(turn, holder, memory).await,
+        }
+    }
+}
+
 /// The names of the checks that fail on a cluster with this flaw.
 async fn caught(flaw: Flaw) -> BTreeSet<&'static str> {
     let failed = checks().into_iter().map(|(name, check)| async move {
-        let flawed = |inner: Sandbox| -> Arc<dyn Cluster> { Arc::new(Flawed { inner, flaw, cache: Mutex::default() }) };
-        let hands = Hands::on(flawed, 5);
+        let flawed = |inner: Sandbox| -> (Arc<dyn Cluster>, Arc<dyn Archive>) {
+            let flawed = Arc::new(Flawed { inner, flaw, cache: Mutex::default() });
+            (flawed.clone(), flawed)
+        };
+        let hands = Hands::of(flawed, 5);
         let limit = Duration::from_secs(10);
         let checked = AssertUnwindSafe(tokio::time::timeout(limit, check(&hands))).catch_unwind().await;
         (!matches!(checked, Ok(Ok(())))).then_some(name)

@@ -7,6 +7,7 @@
 //!
 //! Absent: speed, access rights, and what a pod looks like to Kubernetes.
 
+pub(crate) mod archive;
 pub(crate) mod leases;
 pub(crate) mod pods;
 pub(crate) mod races;
@@ -16,7 +17,7 @@ pub(crate) mod workflows;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use operator_engine::{
-    cluster::Cluster,
+    cluster::{Cluster, archive::Archive},
     plan::{
         action::{Write, WriteStep},
         end::End,
@@ -34,10 +35,15 @@ pub(crate) trait Subject: Send + Sync {
     /// The cluster, as an engine uses it.
     fn cluster(&self) -> Arc<dyn Cluster>;
 
+    /// The cluster, as expiry uses it.
+    fn archive(&self) -> Arc<dyn Archive>;
+
     /// A person registers a workflow: a ConfigMap of this name, labelled `pending`.
     async fn submit(&self, name: &str, data: BTreeMap<String, Vec<u8>>);
     /// A person sets the state label.
     async fn label(&self, name: &str, state: State);
+    /// A person takes the state label away.
+    async fn unlabel(&self, name: &str);
     /// A person replaces the data.
     async fn edit(&self, name: &str, data: BTreeMap<String, Vec<u8>>);
     /// A person deletes a workflow.
@@ -95,6 +101,13 @@ macro_rules! every_check {
             leases::a_renewal_always_shows
             leases::a_lease_that_changed_is_not_renewed_and_not_deleted
             leases::a_lease_that_is_gone_is_not_renewed
+            archive::pages_hold_every_workflow_once_in_order
+            archive::what_is_no_workflow_is_read_and_in_no_page
+            archive::a_workflow_is_deleted_only_as_it_was_seen
+            archive::the_archive_reads_and_writes_what_the_cluster_does
+            archive::there_is_one_turn_whoever_asks
+            archive::a_turn_that_changed_is_not_taken
+            archive::the_clock_is_near_ours
             races::of_many_writers_one_wins
             races::no_increment_is_lost
             races::a_stop_is_never_overwritten
@@ -197,7 +210,7 @@ pub(crate) fn spec(name: &str, owner: &Uid, stage: Stage, attempt: u32) -> PodSp
         owner: owner.clone(),
         stage,
         attempt,
-        task: Task::Configure { document: Sha256::of("document") },
+        task: Task::Configure { document: Sha256::of("document"), remote: false, buckets: Default::default() },
         deadline: Duration::from_hours(1),
         grace: Duration::from_secs(30),
     }

@@ -79,7 +79,8 @@ impl Engine {
         // A file, the engine's own variables, and the old engine's: all the ways to be told a secret.
         let notify = format!("[notify]\nstart_url = \"https://me:{CANARY}@notify.example/start?token={CANARY}\"\n");
         // Many engines on one machine: none has pages unless a test gives them an address.
-        fs::write(&config, notify + "[http]\nlisten = \"\"\n").unwrap();
+        // Nor does any sweep: its requests would be counted among those of workflows.
+        fs::write(&config, notify + "[http]\nlisten = \"\"\n[expiry]\nschedule = \"\"\n").unwrap();
         let mut command = Command::new(&cluster.program);
         command.arg("run").arg("--config").arg(&config).arg("--kubeconfig");
         command.arg(setup.kubeconfig.as_deref().unwrap_or(cluster.kubeconfig("engine")));

@@ -121,7 +121,7 @@ pub(crate) async fn each_failure_is_taken_for_what_it_is(cluster: &'static Clust
             owner: seen.uid.clone(),
             stage: Stage::Configure,
             attempt: 0,
-            task: Task::Configure { document: Sha256::of("") },
+            task: Task::Configure { document: Sha256::of(""), remote: false, buckets: Default::default() },
             deadline: Duration::from_secs(60),
             grace: Duration::from_secs(1),
         };

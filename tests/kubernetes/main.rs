@@ -17,6 +17,7 @@ mod commands;
 mod contract;
 mod ends;
 mod engine;
+mod expiry;
 mod faults;
 mod kills;
 mod kubelet;
@@ -63,6 +64,8 @@ fn main() -> ExitCode {
     tests.push(test!(Group::Takeover, takeover::an_engine_that_was_paused_past_its_lease_does_no_harm));
     tests.push(test!(Group::Takeover, takeover::two_engines_share_the_work_and_never_meet));
     tests.push(test!(Group::Together, rights::events_are_told_where_they_are_allowed_and_never_needed));
+    tests.push(test!(Group::Together, expiry::expired_results_go_by_the_schedule_under_the_shipped_role));
+    tests.push(test!(Group::Together, expiry::sweep_deletes_once_and_records_where_that_is_allowed));
     tests.push(test!(Group::Last, canary::a_secret_of_the_engine_appears_nowhere));
     tests.push(test!(Group::Last, rights::the_rights_used_are_the_shipped_role));
     runner::run(tests)

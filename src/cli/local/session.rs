@@ -8,6 +8,7 @@ use crate::{
     config::{self, Config},
     exit::Exit,
     plan::{Plan, Policy, View},
+    pod::configure::Keys,
     sandbox::{
         Sandbox,
         process::{Alive, Processes},
@@ -50,8 +51,6 @@ impl Session {
         let program = std::env::current_exe().map_err(LocalError::Program)?;
         let environment = config::environment();
         config::operator_key(&environment).map_err(LocalError::Key)?;
-        let (secrets, environment): (Vec<_>, Vec<_>) =
-            environment.into_iter().partition(|(name, _)| name == OPERATOR_KEY);
         let work = Work::claim(&out, &job)?;
         let processes = Arc::new(Processes {
             program,
@@ -62,8 +61,9 @@ impl Session {
                 max_log: config.limits.max_log,
             },
             local_folder: loaded.folder.clone(),
+            keys: environment.iter().filter(|(name, _)| is_input_key(name)).cloned().collect(),
+            publish_environment: environment.iter().filter(|(name, _)| name == OPERATOR_KEY).cloned().collect(),
             environment: environment.into_iter().filter(|(name, _)| INHERITED.contains(&name.as_str())).collect(),
-            publish_environment: secrets,
             alive: Alive::default(),
         });
         let sandbox = Sandbox::new(processes.clone(), clock.clone());
@@ -152,6 +152,10 @@ impl Session {
 
 /// What of this process's environment the stages get: where programs, temporary files and certificates are.
 const INHERITED: [&str; 8] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+fn is_input_key(name: &str) -> bool {
+    Keys::OPERATOR.iter().chain(&Keys::S3).any(|key| *key == name)
+}
 
 /// The admin's rules where they make sense on a laptop.
 fn policy(args: &LocalArgs, config: &Config) -> Policy {

@@ -81,6 +81,7 @@ fn blank(holder: &Holder, document: Sha256) -> Record {
         usage: None,
         resources: None,
         times: BTreeMap::<Stage, Times>::new(),
+        storage_expiry_secs: None,
         results: None,
         notices: Notices::default(),
     }

@@ -7,7 +7,8 @@
 //! ```
 
 use super::{
-    check_len, cover::Cover, fault::Fault, manifest_of, progress, progress::Progress, tree::Tree, upload, walk::Walk,
+    check_len, cover::Cover, fault::Fault, manifest_of, progress, progress::Progress, reader::Reader, tree::Tree,
+    upload, walk::Walk,
 };
 use crate::{
     storage::{Broken, ContentUrls, Keys, Stored, TreeFile, TreeSource, TreeStore, manifest::Manifest},
@@ -100,7 +101,7 @@ impl Outgoing {
         let mut digests = BTreeMap::new();
         let mut pulse = progress::pulse();
         for (index, found) in self.walk.files.iter().enumerate() {
-            let digesting = upload::digest(&self.tree, found, &self.stop);
+            let digesting = upload::digest(self.tree.clone(), found.clone(), self.stop.clone());
             tokio::pin!(digesting);
             let digest = loop {
                 tokio::select! {
@@ -136,24 +137,26 @@ impl Outgoing {
     }
 
     /// The next bytes of a file, or none after the last if it stayed what it was.
-    async fn read(
-        &self,
-        index: usize,
-        reader: Option<upload::Reader>,
-    ) -> Result<Option<(Bytes, Option<upload::Reader>)>, Fault> {
+    async fn read(&self, index: usize, reader: Option<Reader>) -> Result<Option<(Bytes, Option<Reader>)>, Fault> {
         if self.stop.is_cancelled() {
             return Err(Fault::Interrupted);
         }
-        let mut reader = match (reader, self.walk.files.get(index)) {
-            (Some(reader), _) => reader,
-            (None, Some(found)) => upload::Reader::open(&self.tree, found).await?,
-            (None, None) => return Ok(None),
+        let Some(found) = self.walk.files.get(index).cloned() else { return Ok(None) };
+        let tree = self.tree.clone();
+        let reading = upload::blocking(move || {
+            let mut reader = reader.map_or_else(|| Reader::open(&tree, &found), Ok)?;
+            Ok(match reader.next(upload::CHUNK)? {
+                Some(bytes) => Ok((bytes, reader)),
+                None => Err(reader.finish()?),
+            })
+        });
+        let digest = match reading.await? {
+            Ok((bytes, reader)) => {
+                self.progress.sent(bytes.len());
+                return Ok(Some((bytes, Some(reader))));
+            }
+            Err(digest) => digest,
         };
-        if let Some(bytes) = reader.next(upload::CHUNK).await? {
-            self.progress.sent(bytes.len());
-            return Ok(Some((bytes, Some(reader))));
-        }
-        let digest = reader.finish().await?;
         self.state().digests.insert(index, digest);
         self.progress.stored_file();
         Ok(None)

@@ -1,7 +1,7 @@
 //! Publishing into a store of single objects: files first, the manifest last.
 
 use super::{
-    CONCURRENCY, check_len, cover::Cover, fault::Fault, manifest_of, progress, progress::Progress, tree::Tree, upload,
+    CONCURRENCY, check_len, cover::Cover, fault::Fault, manifest_of, progress, progress::Progress, upload::Sender,
     walk::Found, walk::Walk,
 };
 use crate::{
@@ -12,14 +12,21 @@ use crate::{
     workflow::digest::Sha256,
 };
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{TryStreamExt as _, stream};
 use object_store::{ObjectMeta, path::Path};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
+
+/// How long to tidy up after a failure, when mostly the store is away.
+const TIDY_FOR: Duration = Duration::from_secs(15);
 
 /// A result on its way into the store.
 pub(super) struct Publishing<'a> {
-    pub(super) tree: Tree,
+    pub(super) sender: Sender,
     pub(super) cover: Cover,
     pub(super) walk: Walk,
     pub(super) storage: &'a Storage,
@@ -38,10 +45,9 @@ impl Publishing<'_> {
             return Ok(done);
         }
         self.make_room(&stored).await?;
-        let digests = self.for_each_file(|found, stop| async move {
-            upload::store(&self.tree, found, self.storage, &stop, self.progress).await
-        });
-        let manifest = self.manifest(digests.await?);
+        let digests = self.for_each_file(Sender::store).await;
+        self.tidy(digests.is_ok()).await?;
+        let manifest = self.manifest(digests?);
         let bytes = manifest.render();
         for (key, bytes) in [(keys.results(), self.results(&manifest)), (keys.manifest(), bytes.clone())] {
             self.storage.put(&key, Bytes::from(bytes), manifest::CONTENT_TYPE).await?;
@@ -63,8 +69,7 @@ impl Publishing<'_> {
         if !comparable {
             return Ok(None);
         }
-        let digests = self.for_each_file(|found, stop| async move { upload::digest(&self.tree, found, &stop).await });
-        let manifest = self.manifest(digests.await?);
+        let manifest = self.manifest(self.for_each_file(Sender::digest).await?);
         let bytes = manifest.render();
         let results = self.read(&keys.results(), manifest::MAX_LEN).await?;
         let same = old == bytes && results.is_some_and(|results| results == self.results(&manifest));
@@ -95,41 +100,63 @@ impl Publishing<'_> {
             .await
     }
 
+    /// Ends uploads that nobody knows of: one whose beginning the store acknowledged in vain is not aborted by the one who
+    /// began it. After a failure this is tried for a while only.
+    async fn tidy(&self, went_well: bool) -> Result<(), Fault> {
+        if !self.walk.files.iter().any(|found| self.sender.in_parts(found)) {
+            return Ok(());
+        }
+        let prefix = Keys(&self.cover.facts.job).prefix();
+        let dropping = self.storage.drop_unfinished(&prefix);
+        if went_well {
+            return Ok(dropping.await?);
+        }
+        // The failure itself says more.
+        let _ = timeout(TIDY_FOR, dropping).await;
+        Ok(())
+    }
+
     /// Does `act` for every file, [`CONCURRENCY`] at a time, and returns what came of each in the files' order. The first
     /// failure stops the others; all have ended when this returns.
-    async fn for_each_file<'s, F, Acting>(&'s self, act: F) -> Result<Vec<Sha256>, Fault>
+    async fn for_each_file<Acting>(
+        &self,
+        act: impl Fn(Sender, Found, CancellationToken) -> Acting,
+    ) -> Result<Vec<Sha256>, Fault>
     where
-        F: Fn(&'s Found, CancellationToken) -> Acting,
-        Acting: Future<Output = Result<Sha256, Fault>> + 's,
+        Acting: Future<Output = Result<Sha256, Fault>> + Send + 'static,
     {
         let stop = self.stop.child_token();
-        let mut acts = stream::iter(&self.walk.files)
-            .map(|found| act(found, stop.clone()))
-            .map(|acting| {
-                let stop = stop.clone();
-                async move {
-                    let done = if stop.is_cancelled() { Err(Fault::Interrupted) } else { acting.await };
-                    done.inspect_err(|_| stop.cancel())
-                }
-            })
-            // In order: the files before the slowest wait as digests only.
-            .buffered(CONCURRENCY);
-        let mut digests = Vec::with_capacity(self.walk.files.len());
+        let mut files = self.walk.files.iter().enumerate();
+        let mut acts = JoinSet::new();
+        let mut digests = BTreeMap::new();
         let mut failure: Option<Fault> = None;
         let mut pulse = progress::pulse();
         loop {
+            while acts.len() < CONCURRENCY && !stop.is_cancelled() {
+                let Some((number, found)) = files.next() else { break };
+                let acting = act(self.sender.clone(), found.clone(), stop.clone());
+                acts.spawn(async move { acting.await.map(|digest| (number, digest)) });
+            }
             tokio::select! {
-                done = acts.next() => match done {
+                done = acts.join_next() => match done.map(|done| done.unwrap_or(Err(Fault::Interrupted))) {
                     None => break,
-                    Some(Ok(digest)) => digests.push(digest),
-                    // What failed by itself says more than what was interrupted by that.
-                    Some(Err(fault)) if failure.as_ref().is_none_or(Fault::is_interruption) => failure = Some(fault),
-                    Some(Err(_)) => {}
+                    Some(Ok((number, digest))) => drop(digests.insert(number, digest)),
+                    Some(Err(fault)) => {
+                        stop.cancel();
+                        // What failed by itself says more than what was interrupted by that.
+                        if failure.as_ref().is_none_or(Fault::is_interruption) {
+                            failure = Some(fault);
+                        }
+                    }
                 },
                 _ = pulse.tick() => self.progress.so_far(),
             }
         }
-        failure.map_or(Ok(digests), Err)
+        match failure {
+            Some(fault) => Err(fault),
+            None if digests.len() < self.walk.files.len() => Err(Fault::Interrupted),
+            None => Ok(digests.into_values().collect()),
+        }
     }
 
     /// A manifest that readers would refuse must not be written. All digests are of one length, so it is known before.

@@ -395,18 +395,20 @@ async fn a_file_that_changes_asks_for_another_attempt() {
     let tree = Tree::open(bench.dir.path()).unwrap();
     let storage = Storage::memory();
     let limits = Limits { entries: 100, bytes: 1000 };
-    let walk = walk::walk(&tree, &Folder::ALL, Keys(&bench.facts.job), &storage.into(), limits).unwrap();
-    let stop = CancellationToken::new();
+    let walk = walk::walk(&tree, &Folder::ALL, Keys(&bench.facts.job), &storage.clone().into(), limits).unwrap();
+    let progress = Arc::new(Progress::new(Box::new(std::io::sink())));
+    let sender = Sender::new(tree, storage, progress);
     let found = walk.files.iter().find(|found| found.relative == "result.csv").unwrap();
-    assert!(upload::digest(&tree, found, &stop).await.is_ok());
+    let digest = || sender.clone().digest(found.clone(), CancellationToken::new());
+    assert!(digest().await.is_ok());
     for change in ["longer than before", "short"] {
         bench.write("outputs/result.csv", change);
-        let fault = upload::digest(&tree, found, &stop).await.unwrap_err();
+        let fault = digest().await.unwrap_err();
         assert!(fault.retry() && fault.reason() == "FileChanged", "{fault}");
     }
     fs::remove_file(bench.path("outputs/result.csv")).unwrap();
     symlink("/etc/passwd", bench.path("outputs/result.csv")).unwrap();
-    assert_eq!(upload::digest(&tree, found, &stop).await.unwrap_err().reason(), "FileChanged");
+    assert_eq!(digest().await.unwrap_err().reason(), "FileChanged");
 }
 
 #[tokio::test]

@@ -14,10 +14,10 @@ use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 use tokio::{sync::Barrier, task::JoinSet};
 
 /// As many as there would be engines on a bad day, twice over.
-const MANY: u32 = 24;
+pub(super) const MANY: u32 = 24;
 
 /// Runs `deed` for each of `n` numbers at once, each in a task of its own, begun together.
-async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+pub(super) async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
     n: u32,
     deed: impl Fn(u32) -> F,
 ) -> Vec<(u32, T)> {
@@ -34,7 +34,7 @@ async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
 }
 
 /// The one that succeeded. All others met a conflict.
-fn only_winner<T: std::fmt::Debug>(answers: Vec<(u32, Result<T, Failure>)>) -> (u32, T) {
+pub(super) fn only_winner<T: std::fmt::Debug>(answers: Vec<(u32, Result<T, Failure>)>) -> (u32, T) {
     let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(_, answer)| answer.is_ok());
     assert_eq!(won.len(), 1, "winners: {won:?}");
     for (number, answer) in &lost {

@@ -4,7 +4,7 @@ use super::{server::Server, *};
 use crate::{storage::manifest::Input as Placed, workflow::document::Remote};
 
 fn remote() -> Source {
-    Source::Remote(Remote { tx_id: "0x1".to_owned(), service_id: "s".to_owned(), user_data: None })
+    Source::Remote(Remote { tx_id: "0x1".to_owned(), service_id: "s".to_owned(), user_data: None, sha256: Vec::new() })
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_failed_algorithm_is_a_fault_of_its_own() {
     let done = case.run().await;
     assert_eq!((done.fault(), done.report.files), ((32, "NotFound"), 1));
     case.task.document.algorithm.source = AlgorithmSource::Files(remote());
-    assert_eq!(case.run().await.fault(), (32, "RemoteNotSupported"));
+    assert_eq!(case.run().await.fault(), (32, "DdoUnusable"));
     case.task.document.algorithm.source = AlgorithmSource::Files(Source::Urls(Vec::new()));
     assert_eq!(case.run().await.fault(), (32, "NothingToFetch"));
 }
@@ -86,7 +86,7 @@ async fn an_asset_that_brings_nothing_is_no_success() {
     let mut case = Case::new().with_input("aa", &[]);
     assert_eq!(case.run().await.fault(), (31, "NothingToFetch"));
     case.task.document.inputs[0].source = remote();
-    assert_eq!(case.run().await.fault(), (31, "RemoteNotSupported"));
+    assert_eq!(case.run().await.fault(), (31, "DdoUnusable"));
 }
 
 #[tokio::test]
