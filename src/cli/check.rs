@@ -36,7 +36,7 @@ pub struct CheckArgs {
     #[arg(short, long, value_enum, default_value_t, hide_possible_values = true, value_name = "table|json")]
     output: Output,
     /// Show what the variables of an old deployment are in a file of this engine: FILE is its Deployment, the list under
-    /// `env` in it, or KEY=VALUE lines. Credentials are named, never shown
+    /// env in it, or KEY=VALUE lines. Credentials are named, never shown
     #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "files"])]
     from_env: Option<PathBuf>,
     /// A workflow to check instead: a document, or the manifest of the ConfigMap that holds one

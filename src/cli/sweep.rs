@@ -19,9 +19,9 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Delete results whose time is up, once, as `run` does by its schedule.
+/// Delete results whose time is up, once, as run does by its schedule.
 ///
-/// Nothing goes that an earlier run (of this command, or of an engine) at least `expiry.confirm_after` before did not find
+/// Nothing goes that an earlier run (of this command, or of an engine) at least expiry.confirm_after before did not find
 /// expired as well. The stores' credentials are taken from the environment, under the names that publish pods know.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = EXAMPLES)]
