@@ -21,6 +21,7 @@ mod stored;
 mod stores;
 pub mod submit;
 pub mod sweep;
+mod templates;
 mod wait;
 
 use crate::workflow::Document;

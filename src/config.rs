@@ -7,7 +7,7 @@
 //!
 //! Nothing below `load` reads the environment: it is handed in. [`environment`] is the one place in the program that asks
 //! the operating system for it. No key holds a credential: those of stores are read
-//! beside it, by [`credentials`]. URLs of `[notify]` may, and are shown without their query and user.
+//! beside it, by [`credentials()`]. URLs of `[notify]` may, and are shown without their query and user.
 
 mod cadence;
 mod certificates;
@@ -25,6 +25,7 @@ mod policy;
 mod rules;
 mod seed;
 mod storage;
+mod taint;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -43,6 +44,7 @@ pub use operator_key::operator_key;
 pub use pods::{Images, Pods, PullPolicy};
 pub use seed::{Old, old_variables};
 pub use storage::Storage;
+pub use taint::{NodeLabel, Taint};
 pub use url::redacted;
 
 use layers::{Known, Layer};

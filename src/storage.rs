@@ -18,6 +18,7 @@ pub mod download;
 mod error;
 #[cfg(test)]
 pub(crate) mod faulty;
+pub mod ipfs;
 pub mod keys;
 pub mod manifest;
 mod place;
@@ -45,7 +46,7 @@ use error::{Action, classify};
 use futures::TryStreamExt as _;
 use object_store::{
     Attribute, Attributes, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMultipartOptions,
-    PutOptions, memory::InMemory, path::Path,
+    PutOptions, PutPayload, memory::InMemory, path::Path,
 };
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -151,8 +152,17 @@ impl Storage {
     ///
     /// Any but [`StorageError::Missing`]. The object is either as before or whole; which, is unknown.
     pub async fn put(&self, key: &Path, bytes: Bytes, content_type: &str) -> Result<(), StorageError> {
+        self.put_payload(key, bytes.into(), content_type).await
+    }
+
+    /// As [`Storage::put`], for bytes that lie in several places.
+    ///
+    /// # Errors
+    ///
+    /// As [`Storage::put`].
+    pub async fn put_payload(&self, key: &Path, payload: PutPayload, content_type: &str) -> Result<(), StorageError> {
         let options = PutOptions { attributes: self.attributes(content_type), ..PutOptions::default() };
-        let put = self.store.put_opts(key, bytes.into(), options).await;
+        let put = self.store.put_opts(key, payload, options).await;
         put.map(drop).map_err(|error| self.error(Action::Write, key, &error))
     }
 

@@ -12,11 +12,17 @@ use super::{
     config_args::ConfigArgs,
     output::{self, Output},
     refusal::Refusal,
+    run::settings,
+    templates,
 };
 use crate::{
+    cluster::{manifest::Settings, template::trial},
     config::{Effective, Loaded},
     exit::Exit,
-    workflow::document::{Document, Fault},
+    workflow::{
+        Stage,
+        document::{Document, Fault},
+    },
 };
 use std::{
     io::{self, Write},
@@ -39,6 +45,9 @@ pub struct CheckArgs {
     /// env in it, or KEY=VALUE lines. Credentials are named, never shown
     #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "files"])]
     from_env: Option<PathBuf>,
+    /// Show the pod that this stage gets of an example, templates and all, instead: a manifest, as JSON
+    #[arg(long, value_name = "configure|algorithm|filter|publish", conflicts_with = "file", value_parser = stage)]
+    pod: Option<Stage>,
     /// A workflow to check instead: a document, or the manifest of the ConfigMap that holds one
     file: Option<PathBuf>,
 }
@@ -47,6 +56,7 @@ const EXAMPLES: &str = "\
 Examples:
   operator-engine check --config site.toml
   OPERATOR_ENGINE__LIMITS__MAX_JOBS=20 operator-engine check | grep -v default
+  operator-engine check --config site/ --pod algorithm
   operator-engine check manifests/examples/penguins/workflow.yaml
   kubectl kustomize manifests/examples/penguins | operator-engine check /dev/stdin
   operator-engine check --from-env old/operator.yml > site.toml
@@ -107,6 +117,15 @@ fn answer(
     for warning in &loaded.warnings {
         writeln!(err, "warning: {warning}")?;
     }
+    let settings = match pods(args, loaded) {
+        Ok(settings) => settings,
+        Err(error) => return Ok(Refusal::new(Exit::Configuration, error).tell(args.output, out, err)),
+    };
+    if let Some(stage) = args.pod {
+        let pod = settings.and_then(|settings| trial::sample(stage, &settings, &loaded.config.plan_policy()));
+        output::json(out, &pod)?;
+        return Ok(Exit::Success);
+    }
     let Some(file) = &args.file else {
         values(&loaded.values, args.output, out)?;
         return Ok(Exit::Success);
@@ -131,6 +150,23 @@ fn answer(
             Ok(Refusal::new(Exit::WorkflowRefused, message).tell(args.output, out, err))
         }
     }
+}
+
+fn stage(text: &str) -> Result<Stage, String> {
+    let known = Stage::ALL.into_iter().find(|stage| stage.as_str() == text);
+    known.ok_or_else(|| "the stages are configure, algorithm, filter and publish".to_owned())
+}
+
+/// What pods are made of, with templates that were tried. None without a store, where no pod is made.
+fn pods(args: &CheckArgs, loaded: &Loaded) -> Result<Option<Settings>, String> {
+    let templates = templates::load(&args.config, &loaded.config).map_err(|errors| errors.to_string())?;
+    let settings = match settings(&loaded.config) {
+        Ok(settings) => Settings { templates, ..settings },
+        Err(error) if args.pod.is_some() => return Err(error.to_string()),
+        Err(_) => return Ok(None),
+    };
+    templates::try_on(&settings, &loaded.config.plan_policy()).map_err(|errors| errors.to_string())?;
+    Ok(Some(settings))
 }
 
 /// Every value and its source. A value is as TOML has it, so that a line can be copied into a file.

@@ -211,6 +211,7 @@ mod tests {
             version: Version(0),
             workflow: "a".to_owned(),
             owner: None,
+            cohort: None,
             deleting: false,
             progress: Progress::Running,
         };

@@ -9,7 +9,7 @@ use crate::{
         publish::{self, Places, PublishTask},
         termination,
     },
-    storage::{Credentials, Place, Storage, StorageError, Target, Targets},
+    storage::{Place, StorageError, Targets},
     workflow::{Facts, report::PublishReport},
 };
 use std::{
@@ -114,11 +114,8 @@ fn targets(args: &PublishArgs) -> Result<Targets, String> {
 }
 
 fn open(targets: &Targets, credentials: &StoreCredentials) -> Result<Places, StorageError> {
-    let place = |target: &Target, credentials: &Credentials| Storage::open(target, credentials).map(Place::from);
-    Ok(Places {
-        outputs: place(&targets.outputs, &credentials.outputs)?,
-        adminlogs: targets.adminlogs.as_ref().map(|target| place(target, &credentials.adminlogs)).transpose()?,
-    })
+    let adminlogs = targets.adminlogs.as_ref().map(|target| Place::open(target, &credentials.adminlogs));
+    Ok(Places { outputs: Place::open(&targets.outputs, &credentials.outputs)?, adminlogs: adminlogs.transpose()? })
 }
 
 /// As process 1 of a container this program gets no signal that it does not handle.

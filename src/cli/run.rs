@@ -7,15 +7,20 @@ mod notifying;
 #[cfg(test)]
 mod tests;
 
-use super::{chain, config_args::ConfigArgs};
+use super::{
+    chain,
+    config_args::ConfigArgs,
+    templates::{self, TemplateErrors},
+};
 use crate::{
     clock::{Clock, SystemClock},
     cluster::{
         command,
         kube::{ConnectError, Kube, announce::Announcer, connect, events},
         manifest::Settings,
+        placement,
     },
-    config::{self, Config, ConfigErrors, LogFormat},
+    config::{self, Config, ConfigErrors, LogFormat, Taint},
     exit::Exit,
     http::{Pages, serve},
     notify::{DeliverError, Round},
@@ -27,6 +32,7 @@ use crate::{
 use announcing::Announcing;
 use milestones::Milestones;
 use std::{
+    collections::BTreeMap,
     io::{self, Write as _},
     path::PathBuf,
     sync::Arc,
@@ -51,6 +57,8 @@ pub struct RunArgs {
 pub(super) enum RunError {
     #[error("nothing says where results go: set storage.kind and what it needs")]
     NoStorage,
+    #[error(transparent)]
+    Templates(#[from] TemplateErrors),
     #[error("the cluster cannot be reached")]
     Connect(#[from] ConnectError),
     #[error("the pages cannot be served on {0}; set http.listen to a free address, or to \"\" for none")]
@@ -69,8 +77,9 @@ pub(super) enum RunError {
 
 impl RunError {
     fn exit(&self) -> Exit {
-        let configured = matches!(self, Self::NoStorage | Self::Credentials(_) | Self::Key(_));
-        if configured { Exit::Configuration } else { Exit::Failure }
+        let of_configuration =
+            matches!(self, Self::NoStorage | Self::Credentials(_) | Self::Key(_) | Self::Templates(_));
+        if of_configuration { Exit::Configuration } else { Exit::Failure }
     }
 }
 
@@ -112,7 +121,8 @@ pub fn run(args: &RunArgs) -> Exit {
 }
 
 async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
-    let settings = settings(config)?;
+    let settings = Settings { templates: templates::load(&args.config, config)?, ..settings(config)? };
+    templates::try_on(&settings, &config.plan_policy())?;
     let key = config::operator_key(&config::environment()).map_err(RunError::Key)?;
     let connection = connect(args.kubeconfig.as_deref(), config.cadence.request_timeout).await?;
     let namespace = config.engine.jobs_namespace.clone().unwrap_or(connection.namespace);
@@ -217,9 +227,13 @@ pub(super) fn identity(config: &Config, clock: &dyn Clock) -> Holder {
     Holder { identity: format!("{lease}-{short}"), lease }
 }
 
+/// What pods are made of, by the configuration, without templates.
 pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
     let Config { limits, images, pods, storage, .. } = config;
     let Some(targets) = storage.targets.clone() else { return Err(RunError::NoStorage) };
+    let tolerated = |taints: &[Taint]| {
+        taints.iter().map(|taint| placement::toleration(&taint.key, taint.value.as_deref(), taint.effect)).collect()
+    };
     let own = |image: &Option<String>| image.clone().unwrap_or_else(|| images.engine.clone());
     Ok(Settings {
         commands: command::Settings { fetch: config.fetch.policy(), targets, max_log: limits.max_log },
@@ -230,7 +244,10 @@ pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
         service_account: pods.service_account.clone(),
         node_scope: pods.node_selector_scope.clone(),
         runtime_class: pods.runtime_class.clone(),
-        tolerations: Vec::new(),
+        tolerations: tolerated(&pods.tolerations),
+        gpu_tolerations: tolerated(&pods.gpu_tolerations),
+        gpu_node_selector: pods.gpu_node_labels.iter().map(|l| (l.key.clone(), l.value.clone())).collect(),
+        templates: BTreeMap::new(),
         storage_class: pods.storage_class.clone(),
         disk: limits.disk,
         resources: limits.resources(),

@@ -19,7 +19,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Delete results whose time is up, once, as run does by its schedule.
+/// Delete results whose time is up, once, as the engine does by its schedule.
 ///
 /// Nothing goes that an earlier run (of this command, or of an engine) at least expiry.confirm_after before did not find
 /// expired as well. The stores' credentials are taken from the environment, under the names that publish pods know.
@@ -47,8 +47,8 @@ Examples:
   operator-engine sweep --config site.toml --dry-run
   operator-engine sweep --config site.toml -o json | jq .deleted
 
-Exit codes: 0 all is well, whatever was left for a reason · 1 something could not be seen or deleted, or
-the time is in doubt · 3 the configuration cannot be used";
+Exit codes: 0 all is well, whatever was left for a reason · 1 something could not be seen or
+deleted, or the time is in doubt · 3 the configuration cannot be used";
 
 #[derive(Debug, thiserror::Error)]
 enum Error {

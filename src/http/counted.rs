@@ -9,9 +9,10 @@ use crate::{
     plan::{
         Failure,
         action::Write,
+        cohort::Cohorts,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
+        seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, VolumeSeen, WorkflowSeen},
     },
     workflow::{JobId, Stage},
 };
@@ -59,8 +60,8 @@ impl<C: Cluster> Cluster for Counted<C> {
         self.count("write-workflow", self.inner.write_workflow(name, write)).await
     }
 
-    async fn list_pods(&self, look: Look, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
-        self.count("list-pods", self.inner.list_pods(look, freshness)).await
+    async fn list_pods(&self, look: Look, cohorts: &Cohorts, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
+        self.count("list-pods", self.inner.list_pods(look, cohorts, freshness)).await
     }
 
     async fn read_pod(&self, name: &str) -> Result<Option<PodSeen>, Failure> {
@@ -75,8 +76,8 @@ impl<C: Cluster> Cluster for Counted<C> {
         self.count("end-pod", self.inner.end_pod(name, uid)).await
     }
 
-    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {
-        self.count("delete-pods", self.inner.delete_pods(stage, jobs)).await
+    async fn delete_pods(&self, stage: Option<Stage>, owners: &[Owner]) -> Result<(), Failure> {
+        self.count("delete-pods", self.inner.delete_pods(stage, owners)).await
     }
 
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure> {
@@ -87,8 +88,8 @@ impl<C: Cluster> Cluster for Counted<C> {
         self.count("create-volume", self.inner.create_volume(job, owner)).await
     }
 
-    async fn delete_volumes(&self, jobs: &[JobId]) -> Result<(), Failure> {
-        self.count("delete-volumes", self.inner.delete_volumes(jobs)).await
+    async fn delete_volumes(&self, owners: &[Owner]) -> Result<(), Failure> {
+        self.count("delete-volumes", self.inner.delete_volumes(owners)).await
     }
 
     async fn list_leases(&self) -> Result<Listed<LeaseSeen>, Failure> {

@@ -100,6 +100,7 @@ impl Metrics {
             Err(Failure::Unknown { .. }) => "unknown",
             Err(Failure::Refused { .. }) => "refused",
             Err(Failure::Quota { .. }) => "quota",
+            Err(Failure::NotYet { .. }) => "not-yet",
             Err(Failure::Denied { .. }) => "denied",
         };
         self.requests.get_or_create(&RequestLabels { verb, outcome }).inc();

@@ -2,7 +2,7 @@
 
 use super::{
     pod::PodSpec,
-    seen::{LeaseSeen, Uid, Version},
+    seen::{LeaseSeen, Owner, Uid, Version},
     view::Ending,
 };
 use crate::workflow::{JobId, Record, Stage, State};
@@ -75,10 +75,10 @@ pub enum Intent {
         /// Those of one stage, which is over and recorded; all, of workflows at their end.
         stage: Option<Stage>,
         /// The workflows. Never empty.
-        jobs: Vec<JobId>,
+        owners: Vec<Owner>,
     },
     /// Delete the volumes of these workflows. Never empty.
-    DeleteVolumes(Vec<JobId>),
+    DeleteVolumes(Vec<Owner>),
     /// Delete a dead engine's Lease, if it is still as it was seen.
     DeleteLease(LeaseSeen),
 }

@@ -1,6 +1,7 @@
 //! The pods of a workflow as they are wanted. A cluster turns them into Kubernetes objects, the sandbox into processes.
 
 use super::{
+    cohort::Cohort,
     policy::Policy,
     seen::{Uid, pod_name},
 };
@@ -19,6 +20,8 @@ pub struct PodSpec {
     pub stage: Stage,
     /// The attempt, from 0.
     pub attempt: u32,
+    /// Its cohort: a label, by which ended pods are asked for.
+    pub cohort: Cohort,
     /// What it does.
     pub task: Task,
     /// `activeDeadlineSeconds`: how long it may take in all, even when no engine watches.
@@ -134,6 +137,7 @@ pub fn spec_for(
         owner: owner.clone(),
         stage,
         attempt: record.attempt,
+        cohort: Cohort::of(record, stage),
         task,
         deadline: deadline(stage, document.map(|document| &**document), policy),
         grace: policy.stop_grace,

@@ -24,6 +24,7 @@ mod at_once;
 mod cover;
 mod fault;
 mod listing;
+mod memory;
 mod objects;
 mod parts;
 mod progress;
@@ -78,7 +79,7 @@ pub struct PublishTask {
 }
 
 /// How many files are on their way at once. For small ones it is the time of an answer that counts: with 20 ms of it, 32
-/// make 1,600 files a second. What they hold in memory is bounded apart, by bytes ([`upload::Sender`]).
+/// make 1,600 files a second. What they hold in memory is bounded apart, by bytes ([`memory::Memory`]).
 const CONCURRENCY: usize = 32;
 
 /// Publishes, and says how it went. See the module for what holds when it is interrupted.

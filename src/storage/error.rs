@@ -60,14 +60,19 @@ impl StorageError {
         Self::Misconfigured { what: "be used".into(), store: store.into(), source: Cause(cause) }
     }
 
-    /// A failure of the operating system before there was a store.
-    pub(super) fn of_io(what: &str, store: &str, error: &io::Error) -> Self {
-        let (what, store, source) = (what.to_owned(), store.to_owned(), Cause(error.to_string()));
-        match meaning_of_io(error) {
+    /// An error of the store of this name that was to do `what`.
+    pub(super) fn new(meaning: Meaning, what: &str, store: &str, cause: &str) -> Self {
+        let (what, store, source) = (what.to_owned(), store.to_owned(), Cause(cause.to_owned()));
+        match meaning {
             Meaning::Retry => Self::Retry { what, store, source },
             Meaning::Denied => Self::Denied { what, store, source },
             Meaning::Misconfigured => Self::Misconfigured { what, store, source },
         }
+    }
+
+    /// A failure of the operating system before there was a store.
+    pub(super) fn of_io(what: &str, store: &str, error: &io::Error) -> Self {
+        Self::new(meaning_of_io(error), what, store, &error.to_string())
     }
 }
 
@@ -143,12 +148,7 @@ pub(super) fn classify(action: Action, key: &Path, store: &str, error: &Error) -
     };
     let what = if key.as_ref().is_empty() { action.as_str().to_owned() } else { format!("{} {key}", action.as_str()) };
     let cause = answer.map_or_else(|| without_queries(&whole_text(error)), |(_, cause)| cause);
-    let (store, source) = (store.to_owned(), Cause(cause));
-    match meaning {
-        Meaning::Retry => StorageError::Retry { what, store, source },
-        Meaning::Denied => StorageError::Denied { what, store, source },
-        Meaning::Misconfigured => StorageError::Misconfigured { what, store, source },
-    }
+    StorageError::new(meaning, &what, store, &cause)
 }
 
 /// Whether `error` says that there is no such object, and not that there is no such bucket.
@@ -210,7 +210,7 @@ fn meaning_of_io(error: &io::Error) -> Meaning {
 
 /// `text` with the query and the user information of every URL taken out. A query is taken to reach up to the next blank
 /// or quotation mark: rather a word too much than half a signature.
-fn without_queries(text: &str) -> String {
+pub(super) fn without_queries(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {

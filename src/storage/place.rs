@@ -1,6 +1,6 @@
 //! Where results are published: a store of single objects, or one that takes a whole tree.
 
-use super::{Storage, TreeStore};
+use super::{Credentials, Storage, StorageError, Target, TreeStore, ipfs};
 use object_store::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +14,20 @@ pub enum Place {
 }
 
 impl Place {
+    /// Opens the store that `target` describes, of whatever kind. A remote one is not asked; its first use shows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Storage::open`].
+    pub fn open(target: &Target, credentials: &Credentials) -> Result<Self, StorageError> {
+        match target {
+            Target::Ipfs(target) => Ok(Self::Tree(Arc::new(ipfs::open(target, &credentials.ipfs)?))),
+            Target::Directory { .. } | Target::S3(_) | Target::IpfsCluster(_) => {
+                Storage::open(target, credentials).map(Self::Objects)
+            }
+        }
+    }
+
     /// The store's name for people and records, without credentials.
     pub fn name(&self) -> &str {
         match self {

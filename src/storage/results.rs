@@ -3,7 +3,8 @@
 //! No order of a list and no offset into one is relied on; servers differ in both.
 
 use super::{
-    Action, Credentials, Keys, Removed, ResultStore, Storage, StorageError, Stored, Target, error::is_missing, manifest,
+    Action, Credentials, Keys, Removed, ResultStore, Storage, StorageError, Stored, Target, error::is_missing, ipfs,
+    manifest,
 };
 use crate::workflow::JobId;
 use async_trait::async_trait;
@@ -28,7 +29,8 @@ const CONCURRENCY: usize = 16;
 pub fn open_results(target: &Target, credentials: &Credentials) -> Result<Box<dyn ResultStore>, StorageError> {
     match target {
         Target::Directory { path } if !path.is_dir() => Err(no_folder(&format!("file://{}", path.display()))),
-        Target::Directory { .. } | Target::S3(_) | Target::Ipfs(_) | Target::IpfsCluster(_) => {
+        Target::Ipfs(target) => Ok(Box::new(ipfs::open(target, &credentials.ipfs)?)),
+        Target::Directory { .. } | Target::S3(_) | Target::IpfsCluster(_) => {
             Ok(Box::new(Storage::open(target, credentials)?))
         }
     }

@@ -41,9 +41,12 @@ pub trait TreeSource: Send + Sync {
     /// The bytes of the file at `index` of [`TreeSource::files`]; exactly its size, or a break.
     fn bytes(&self, index: usize) -> BoxStream<'static, Result<Bytes, Broken>>;
 
-    /// The small files that come after them and may speak of them: path and bytes, the manifest last. `cids` has the content
-    /// ids of all files, in their order. Asked once, when all of them were read.
-    fn last(&self, cids: Vec<String>) -> Result<Vec<(String, Bytes)>, Broken>;
+    /// The paths of the small files that come after them and may speak of them, the manifest's last.
+    fn last_paths(&self) -> &'static [&'static str];
+
+    /// The bytes of those, in that order. `cids` has the content ids of [`TreeSource::files`], in their order. Asked once, when
+    /// all of them were read.
+    fn last(&self, cids: Vec<String>) -> Result<Vec<Bytes>, Broken>;
 
     /// Whether another tree's manifest says the same of this workflow and of each file as this source. Asked after
     /// [`TreeSource::last`].

@@ -86,7 +86,8 @@ fn first(times: usize, which: fn(&Asked) -> bool, fault: Fault) -> impl Fn(&Aske
 #[tokio::test(flavor = "multi_thread")]
 async fn what_passes_is_sat_out() {
     let busy = |code, name| Fault::Answer(code, xml(name, "Please try again."));
-    let scripts: [(&str, Fault, fn(&Asked) -> bool); 9] = [
+    type Which = fn(&Asked) -> bool;
+    let scripts: [(&str, Fault, Which); 9] = [
         ("500", busy(500, "InternalError"), |asked| asked.number % 3 == 1),
         ("503", busy(503, "SlowDown"), |asked| asked.number % 3 == 1),
         ("429", busy(429, "TooManyRequests"), |asked| asked.number % 3 == 1),

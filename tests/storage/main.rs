@@ -3,10 +3,17 @@
 //! The servers are started by the tests (`tests/servers`), on loopback and on data of their own; each test has a part of
 //! them to itself.
 
+// All of this is test code, which clippy only sees in functions that are tests themselves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 mod contract;
 mod faults;
 mod identity;
+mod ipfs;
+mod ipfs_kills;
 mod kills;
+mod measured;
+mod mfs_suite;
 mod object_store_suite;
 mod objects;
 mod proxy;

@@ -31,8 +31,7 @@ pub(super) fn understood(
     output: Output,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let algorithm = &document.algorithm;
-    let (limits, fetch) = (&config.limits, &config.fetch);
+    let (algorithm, limits, fetch) = (&document.algorithm, &config.limits, &config.fetch);
     let kept = [config.storage.expiry, document.storage_expiry].into_iter().flatten().min();
     let limit = document.max_time.map_or(limits.max_job_duration, |asked| asked.min(limits.max_job_duration));
     if output == Output::Json {

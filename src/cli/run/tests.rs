@@ -8,6 +8,7 @@ use crate::{
     },
     config,
     plan::{
+        cohort::Cohort,
         pod::{PodSpec, Subject, Task},
         seen::Uid,
     },
@@ -72,6 +73,7 @@ fn spec(stage: Stage, task: Task) -> PodSpec {
         owner: Uid("uid-1".to_owned()),
         stage,
         attempt: 0,
+        cohort: Cohort(0),
         task,
         deadline: Duration::from_secs(60),
         grace: Duration::from_secs(30),

@@ -20,14 +20,13 @@ use crate::{
     workflow::record::STATE_LABEL,
 };
 use async_trait::async_trait;
-use jiff::{Timestamp, fmt::rfc2822};
+use jiff::Timestamp;
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 use kube::{
     api::{DeleteParams, ListParams, PostParams, Preconditions},
-    client::Body,
     core::Request,
 };
 use std::collections::BTreeMap;
@@ -42,9 +41,9 @@ impl Archive for Kube {
     async fn page(&self, limit: u32, after: Option<&str>) -> Result<Page, Failure> {
         let mut parameters = ListParams::default().labels(STATE_LABEL).limit(limit);
         parameters.continue_token = after.map(str::to_owned);
-        let list = self.workflows.list_metadata(&parameters).await.map_err(read_failure)?;
-        let next = list.metadata.continue_.filter(|next| !next.is_empty());
-        Ok(Page { workflows: list.items.iter().map(|object| workflow_seen(&object.metadata)).collect(), next })
+        let page = self.workflows.page(&parameters, Request::list_metadata, workflow_seen).await;
+        let (listed, next) = page.map_err(read_failure)?;
+        Ok(Page { workflows: listed.items, next })
     }
 
     async fn read(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
@@ -59,18 +58,11 @@ impl Archive for Kube {
         let preconditions =
             Some(Preconditions { uid: Some(seen.uid.0.clone()), resource_version: Some(seen.version.0.to_string()) });
         let parameters = DeleteParams { preconditions, ..DeleteParams::background() };
-        self.workflows.delete(&seen.name, &parameters).await.map(|_| ()).map_err(write_failure)
+        self.workflows.delete(&seen.name, &parameters).await.map_err(write_failure)
     }
 
     async fn now(&self) -> Result<Option<Timestamp>, Failure> {
-        // The smallest list there is; it is asked for the server's `Date` (RFC 9110, 6.6.1), which every answer has.
-        let parameters = ListParams::default().labels(STATE_LABEL).limit(1);
-        let request = Request::new(self.workflows.resource_url()).list_metadata(&parameters);
-        let request = request.map_err(|error| Failure::NotDone { error: error.to_string(), after: None })?;
-        let client = self.workflows.clone().into_client();
-        let answer = client.send(request.map(Body::from)).await.map_err(read_failure)?;
-        let date = answer.headers().get(http::header::DATE).and_then(|date| date.to_str().ok());
-        Ok(date.and_then(|date| rfc2822::parse(date).ok()).map(|date| date.timestamp()))
+        self.workflows.date(ListParams::default().labels(STATE_LABEL)).await.map_err(read_failure)
     }
 
     async fn turn(&self) -> Result<Turn, Failure> {

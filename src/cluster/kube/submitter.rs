@@ -8,6 +8,8 @@ use super::{
     classify::{read_failure, write_failure},
     connect,
     convert::{document_data, pod_seen, workflow_seen},
+    objects::Objects,
+    wire::Object,
 };
 use crate::{
     plan::{
@@ -24,21 +26,21 @@ use k8s_openapi::{
 };
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, LogParams, Preconditions},
+    core::Request,
 };
 use serde_json::json;
 use std::{collections::BTreeMap, path::Path, pin::Pin, time::Duration};
 
 /// How long one request may take: somebody waits for it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
-/// How many workflows one answer lists, as kubectl has it.
-const PAGE: u32 = 500;
 
 /// A namespace of workflows, as one of its submitters.
 pub struct Submitter {
     namespace: String,
-    workflows: Api<ConfigMap>,
-    pods: Api<Pod>,
+    workflows: Objects,
+    pods: Objects,
+    logs: Api<Pod>,
 }
 
 /// A workflow as it is to be registered.
@@ -75,9 +77,13 @@ impl Submitter {
     pub async fn connect(kubeconfig: Option<&Path>, namespace: Option<&str>) -> Result<Self, ConnectError> {
         let connection = connect(kubeconfig, REQUEST_TIMEOUT).await?;
         let namespace = namespace.map_or(connection.namespace, str::to_owned);
-        let workflows = Api::namespaced(connection.client.clone(), &namespace);
-        let pods = Api::namespaced(connection.client, &namespace);
-        Ok(Self { namespace, workflows, pods })
+        let client = connection.client;
+        Ok(Self {
+            workflows: Objects::of::<ConfigMap>(&client, &namespace),
+            pods: Objects::of::<Pod>(&client, &namespace),
+            logs: Api::namespaced(client, &namespace),
+            namespace,
+        })
     }
 
     /// The namespace.
@@ -111,8 +117,7 @@ impl Submitter {
             binary_data: Some(binary_data),
             ..Default::default()
         };
-        let made = self.workflows.create(&PostParams::default(), &object).await.map_err(write_failure)?;
-        Ok(registered(&made.metadata))
+        self.workflows.create(&object).await.map(registered).map_err(write_failure)
     }
 
     /// All workflows, ordered by name, without their documents.
@@ -121,16 +126,9 @@ impl Submitter {
     ///
     /// See [`Failure`].
     pub async fn list(&self) -> Result<Vec<Registered>, Failure> {
-        let mut found = Vec::new();
-        let mut parameters = ListParams::default().labels(STATE_LABEL).limit(PAGE);
-        loop {
-            let page = self.workflows.list_metadata(&parameters).await.map_err(read_failure)?;
-            found.extend(page.items.iter().map(|object| registered(&object.metadata)));
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => parameters = parameters.continue_token(&token),
-                None => break,
-            }
-        }
+        let parameters = ListParams::default().labels(STATE_LABEL);
+        let listed = self.workflows.list(parameters, Request::list_metadata, registered).await.map_err(read_failure)?;
+        let mut found = listed.items;
         found.sort_by(|a, b| a.seen.name.cmp(&b.seen.name));
         Ok(found)
     }
@@ -141,8 +139,7 @@ impl Submitter {
     ///
     /// See [`Failure`].
     pub async fn find(&self, job: &JobId) -> Result<Option<Registered>, Failure> {
-        let found = self.workflows.get_metadata_opt(job.as_str()).await.map_err(read_failure)?;
-        Ok(found.map(|object| registered(&object.metadata)))
+        Ok(self.workflows.get_metadata(job.as_str()).await.map_err(read_failure)?.map(registered))
     }
 
     /// Sets the state of a workflow that is still as it was found.
@@ -156,8 +153,8 @@ impl Submitter {
             "resourceVersion": found.seen.version.0.to_string(),
             "labels": {STATE_LABEL: state.as_str()},
         }});
-        match self.workflows.patch_metadata(&found.seen.name, &PatchParams::default(), &Patch::Merge(&patch)).await {
-            Ok(object) => Ok(registered(&object.metadata)),
+        match self.workflows.patch_metadata(&found.seen.name, &patch).await {
+            Ok(object) => Ok(registered(object)),
             Err(error) if classify::is_another(&error) => Err(Failure::Conflict),
             Err(error) => Err(write_failure(error)),
         }
@@ -172,7 +169,7 @@ impl Submitter {
         let (uid, version) = (found.seen.uid.0.clone(), found.seen.version.0.to_string());
         let preconditions = Some(Preconditions { uid: Some(uid), resource_version: Some(version) });
         let parameters = DeleteParams { preconditions, ..DeleteParams::background() };
-        self.workflows.delete(&found.seen.name, &parameters).await.map(drop).map_err(write_failure)
+        self.workflows.delete(&found.seen.name, &parameters).await.map_err(write_failure)
     }
 
     /// The pods of a workflow that are there.
@@ -182,9 +179,9 @@ impl Submitter {
     /// See [`Failure`].
     pub async fn pods(&self, found: &Registered) -> Result<Vec<PodSeen>, Failure> {
         let parameters = ListParams::default().labels(&format!("{WORKFLOW_LABEL}={}", found.seen.name));
-        let list = self.pods.list(&parameters).await.map_err(read_failure)?;
+        let list = self.pods.list(parameters, Request::list, pod_seen).await.map_err(read_failure)?;
         // Anybody may put the label on a pod of theirs.
-        Ok(list.items.iter().map(pod_seen).filter(|pod| pod.owner.as_ref() == Some(&found.seen.uid)).collect())
+        Ok(list.items.into_iter().filter(|pod| pod.owner.as_ref() == Some(&found.seen.uid)).collect())
     }
 
     /// What a pod has printed so far.
@@ -193,7 +190,7 @@ impl Submitter {
     ///
     /// [`Failure::NotFound`] if it is gone, [`Failure::Refused`] if nothing of it has run yet.
     pub async fn log(&self, pod: &str) -> Result<Log, Failure> {
-        let stream = self.pods.log_stream(pod, &LogParams::default()).await.map_err(read_failure)?;
+        let stream = self.logs.log_stream(pod, &LogParams::default()).await.map_err(read_failure)?;
         Ok(Box::pin(stream))
     }
 
@@ -203,15 +200,14 @@ impl Submitter {
     ///
     /// See [`Failure`].
     pub async fn texts(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Failure> {
-        let found = self.workflows.get_opt(name).await.map_err(read_failure)?;
-        let texts = |object| {
-            document_data(object).into_iter().filter_map(|(key, bytes)| Some((key, String::from_utf8(bytes).ok()?)))
-        };
-        Ok(found.map(|object| texts(object).collect()))
+        let found = self.workflows.get(name).await.map_err(read_failure)?;
+        let (_, data) = found.map(document_data).unzip();
+        let text = |(key, bytes)| Some((key, String::from_utf8(bytes).ok()?));
+        Ok(data.map(|data| data.into_iter().filter_map(text).collect()))
     }
 }
 
-fn registered(metadata: &ObjectMeta) -> Registered {
-    let label = metadata.labels.as_ref().and_then(|labels| labels.get(STATE_LABEL)).cloned();
-    Registered { seen: workflow_seen(metadata), label }
+fn registered(object: Object) -> Registered {
+    let label = object.metadata.label(STATE_LABEL).map(str::to_owned);
+    Registered { seen: workflow_seen(object), label }
 }

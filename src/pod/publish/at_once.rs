@@ -152,7 +152,7 @@ impl Outgoing {
         });
         let digest = match reading.await? {
             Ok((bytes, reader)) => {
-                self.progress.sent(bytes.len());
+                self.progress.sent(bytes.len() as u64);
                 return Ok(Some((bytes, Some(reader))));
             }
             Err(digest) => digest,
@@ -205,7 +205,11 @@ impl TreeSource for Source {
         stream::try_unfold(None, read).boxed()
     }
 
-    fn last(&self, cids: Vec<String>) -> Result<Vec<(String, Bytes)>, Broken> {
+    fn last_paths(&self) -> &'static [&'static str] {
+        &[Keys::RESULTS, Keys::MANIFEST]
+    }
+
+    fn last(&self, cids: Vec<String>) -> Result<Vec<Bytes>, Broken> {
         let result = &self.0;
         let digests = result.state().digests.clone();
         let mut manifest = result.manifest_with(|index| Some((*digests.get(&index)?, Some(cids.get(index)?.clone()))));
@@ -220,7 +224,7 @@ impl TreeSource for Source {
         let (results, bytes) = (manifest.results(of_file), manifest.render());
         forget_ids(&mut manifest);
         result.state().manifest = Some(manifest);
-        Ok(vec![(Keys::RESULTS.to_owned(), results.into()), (Keys::MANIFEST.to_owned(), bytes.into())])
+        Ok(vec![results.into(), bytes.into()])
     }
 
     fn same(&self, manifest: &[u8]) -> bool {

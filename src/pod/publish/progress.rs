@@ -50,8 +50,8 @@ impl Progress {
         }
     }
 
-    pub(super) fn sent(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes as u64, Relaxed);
+    pub(super) fn sent(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Relaxed);
     }
 
     pub(super) fn stored_file(&self) {

@@ -5,7 +5,7 @@ use crate::workflow::digest::{Hasher, Sha256};
 use bytes::Bytes;
 use std::{
     fs::{File, Metadata},
-    io::Read as _,
+    io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
     path::Path,
 };
@@ -35,20 +35,28 @@ impl Reader {
         self.left
     }
 
+    /// The next bytes, as many as there is room for; there must be so many [left](Self::left).
+    pub(super) fn fill(&mut self, room: &mut [u8]) -> Result<(), Fault> {
+        match self.file.read_exact(room) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(Fault::Changed { path: self.path.clone() });
+            }
+            Err(source) => return Err(Fault::Unreadable { path: self.path.clone(), source }),
+        }
+        self.left = self.left.saturating_sub(room.len() as u64);
+        self.hasher.update(room);
+        Ok(())
+    }
+
     /// The next `len` bytes, or all that are left; none at the end.
     pub(super) fn next(&mut self, len: u64) -> Result<Option<Bytes>, Fault> {
         let len = len.min(self.left);
         if len == 0 {
             return Ok(None);
         }
-        let mut part = Vec::with_capacity(usize::try_from(len).unwrap_or(usize::MAX));
-        match (&mut self.file).take(len).read_to_end(&mut part) {
-            Ok(read) if read as u64 == len => {}
-            Ok(_) => return Err(Fault::Changed { path: self.path.clone() }),
-            Err(source) => return Err(Fault::Unreadable { path: self.path.clone(), source }),
-        }
-        self.left -= len;
-        self.hasher.update(&part);
+        let mut part = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+        self.fill(&mut part)?;
         Ok(Some(part.into()))
     }
 

@@ -1,22 +1,15 @@
 //! One file on its way into the store: read once, hashed on the way, held in memory a part at a time.
 
-use super::{fault::Fault, progress::Progress, reader::Reader, tree::Tree, walk::Found};
+use super::{fault::Fault, memory::Memory, progress::Progress, reader::Reader, tree::Tree, walk::Found};
 use crate::{storage::Storage, workflow::digest::Sha256};
 use object_store::MultipartUpload;
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-/// What all files together may hold in memory. Two buffers of 8 MiB on each core would do for a link of 10 Gbit/s; four in
-/// all leave room below 64 MiB for everything else.
-const MEMORY: u32 = 32 * 1024 * 1024;
 /// What is read at once where the store does not ask for parts of a size.
 pub(super) const CHUNK: u64 = 1024 * 1024;
-/// S3 takes at most 10,000 parts. So parts of 8 MiB have to grow from 78 GiB on, and [`MEMORY`] is enough for files of
+/// S3 takes at most 10,000 parts. So parts of 8 MiB have to grow from 78 GiB on, and [`Memory`] is enough for files of
 /// 312 GiB; of a larger one a single part is above it.
 const MAX_PARTS: u64 = 10_000;
 /// How long to try to abort what failed, when mostly the store is away.
@@ -28,13 +21,12 @@ pub(super) struct Sender {
     tree: Tree,
     storage: Storage,
     progress: Arc<Progress>,
-    memory: Arc<Semaphore>,
+    memory: Memory,
 }
 
 impl Sender {
     pub(super) fn new(tree: Tree, storage: Storage, progress: Arc<Progress>) -> Self {
-        let memory = Arc::new(Semaphore::new(usize::try_from(MEMORY).unwrap_or(usize::MAX)));
-        Self { tree, storage, progress, memory }
+        Self { tree, storage, progress, memory: Memory::new() }
     }
 
     /// Whether a file goes in parts.
@@ -55,24 +47,23 @@ impl Sender {
 
     /// As [`digest`], in turn with others.
     pub(super) async fn digest(self, found: Found, stop: CancellationToken) -> Result<Sha256, Fault> {
-        let _held = self.hold(CHUNK).await?;
+        let _room = self.memory.room(CHUNK).await?;
         digest(self.tree, found, stop).await
     }
 
     async fn store_in_one_piece(&self, found: &Found) -> Result<Sha256, Fault> {
-        let _held = self.hold(found.size).await?;
-        let (bytes, digest) = {
+        let room = self.memory.room(found.size).await?;
+        let (payload, digest) = {
             let (tree, found) = (self.tree.clone(), found.clone());
             blocking(move || {
                 let mut reader = Reader::open(&tree, &found)?;
-                let bytes = reader.next(found.size)?.unwrap_or_default();
-                Ok((bytes, reader.finish()?))
+                let payload = room.fill(found.size, |block| reader.fill(block))?;
+                Ok((payload, reader.finish()?))
             })
             .await?
         };
-        let sent = bytes.len();
-        self.storage.put(&found.key, bytes, &found.content_type()).await?;
-        self.progress.sent(sent);
+        self.storage.put_payload(&found.key, payload, &found.content_type()).await?;
+        self.progress.sent(found.size);
         Ok(digest)
     }
 
@@ -112,9 +103,10 @@ impl Sender {
             Err(_) => Err(Fault::Interrupted),
         };
         while reader.left() > 0 {
-            let held = self.hold(part_len.min(reader.left())).await?;
+            let len = part_len.min(reader.left());
+            let room = self.memory.room(len).await?;
             let (returned, part) = blocking(move || {
-                let part = reader.next(part_len)?.unwrap_or_default();
+                let part = room.fill(len, |block| reader.fill(block))?;
                 Ok((reader, part))
             })
             .await?;
@@ -122,12 +114,11 @@ impl Sender {
             while let Some(part) = parts.try_join_next() {
                 arrived(part)?;
             }
-            let (sent, progress) = (part.len(), self.progress.clone());
-            let sending = upload.put_part(part.into());
+            let progress = self.progress.clone();
+            let sending = upload.put_part(part);
             parts.spawn(async move {
                 sending.await?;
-                progress.sent(sent);
-                drop(held);
+                progress.sent(len);
                 Ok(())
             });
         }
@@ -135,13 +126,6 @@ impl Sender {
             arrived(part)?;
         }
         blocking(move || reader.finish()).await
-    }
-
-    /// Waits for room for `len` bytes, in turn with others. Nobody waits for more while holding some, so all get theirs.
-    async fn hold(&self, len: u64) -> Result<OwnedSemaphorePermit, Fault> {
-        let permits = u32::try_from(len).unwrap_or(MEMORY).min(MEMORY);
-        // It is never closed.
-        self.memory.clone().acquire_many_owned(permits).await.map_err(|_| Fault::Interrupted)
     }
 }
 

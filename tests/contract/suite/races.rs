@@ -5,6 +5,7 @@ use operator_engine::{
     cluster::{Cluster, Freshness},
     plan::{
         Failure,
+        cohort::Cohorts,
         look::Look,
         seen::{Version, WorkflowSeen},
     },
@@ -127,7 +128,8 @@ pub(crate) async fn of_many_creators_one_creates(subject: &dyn Subject) {
         for (number, answer) in answers {
             assert_eq!(answer.as_ref(), Ok(&first), "{number} was told of another object");
         }
-        let pods = subject.cluster().list_pods(Look::AuditPods, Freshness::Consistent).await.unwrap().items;
+        let pods =
+            subject.cluster().list_pods(Look::AuditPods, &Cohorts::All, Freshness::Consistent).await.unwrap().items;
         let pods: Vec<_> = pods.into_iter().filter(|pod| pod.workflow == name).map(|pod| pod.uid).collect();
         assert_eq!(pods, [first.0.0], "one object");
     }
