@@ -2,7 +2,8 @@
 //!
 //! Requests are sent once: the client's own retry is off, because it repeats writes blindly, minutes after the Lease that
 //! justified them may have run out (kube-rs/kube#2082). Reads have a time limit, which the client by default has not. Lists
-//! of workflows fetch metadata only, and of what comes only the parts that count are kept ([`wire`]). Absent: watches, cluster-scoped requests, logs, Secrets.
+//! of workflows fetch metadata only, and of what comes only the parts that count are kept ([`wire`]). Absent: watches,
+//! cluster-scoped requests, Secrets; logs are read for people only ([`Submitter`]).
 
 pub mod announce;
 mod archive;
@@ -14,9 +15,11 @@ mod lease;
 mod lists;
 mod objects;
 mod retry_after;
+mod submitter;
 mod wire;
 
 pub use connect::{ConnectError, Connection, connect};
+pub use submitter::{Log, Registered, Registration, Submitter};
 
 use super::{
     Cluster, Freshness, WorkflowRead, document_text,

@@ -137,7 +137,15 @@ fn end(status: &PodStatus) -> End {
         reason,
         disrupted: disruption.is_some(),
         message: message.unwrap_or_default(),
+        image_id: image_id(status),
     }
+}
+
+/// dockershim and its successor put a scheme before it, which says nothing about the image.
+fn image_id(status: &PodStatus) -> Option<String> {
+    let id = &status.container_statuses.as_ref()?.first()?.image_id;
+    let id = id.split_once("://").map_or(id.as_str(), |(_, id)| id);
+    (!id.is_empty()).then(|| id.to_owned())
 }
 
 fn waiting(status: &PodStatus) -> Waiting {
@@ -198,5 +206,18 @@ mod tests {
         let deadline = json!({"phase": "Failed", "reason": "DeadlineExceeded", "message": "Pod was active …",
             "containerStatuses": exited});
         assert_eq!(told(&ended(deadline)), ("DeadlineExceeded".to_owned(), false, "last words".to_owned()));
+    }
+
+    #[test]
+    fn the_image_that_ran_is_told_as_the_node_has_it() {
+        let id = |id: &str| {
+            let container = json!([{"name": "c", "image": "i", "imageID": id, "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": 0}}}]);
+            ended(json!({"phase": "Succeeded", "containerStatuses": container})).image_id
+        };
+        assert_eq!(id("docker.io/library/python@sha256:ab").as_deref(), Some("docker.io/library/python@sha256:ab"));
+        assert_eq!(id("docker-pullable://python@sha256:ab").as_deref(), Some("python@sha256:ab"));
+        assert_eq!(id(""), None);
+        assert_eq!(ended(json!({"phase": "Failed"})).image_id, None);
     }
 }
