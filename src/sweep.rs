@@ -102,7 +102,8 @@ pub enum Occasion<'a> {
     Schedule(&'a Schedule),
     /// Somebody wants it now.
     Request,
-    /// Somebody wants to know what it would do. Nothing is changed and nothing confirmed.
+    /// Somebody wants to know what it would do. Nothing is changed (but for the turn, which is made if there is none yet) and
+    /// nothing confirmed.
     DryRun,
 }
 

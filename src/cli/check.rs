@@ -41,8 +41,8 @@ pub struct CheckArgs {
     /// The form of the answer; with json, standard output has one JSON document and nothing else
     #[arg(short, long, value_enum, default_value_t, hide_possible_values = true, value_name = "table|json")]
     output: Output,
-    /// Show what the variables of an old deployment are in a file of this engine: FILE is its Deployment, the list under
-    /// env in it, or KEY=VALUE lines. Credentials are named, never shown
+    /// Show what the variables of an old deployment are in a file of this engine: FILE is its Deployment, its list
+    /// of variables, or KEY=VALUE lines. Credentials are named, never shown
     #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "files"])]
     from_env: Option<PathBuf>,
     /// Show the pod that this stage gets of an example, templates and all, instead: a manifest, as JSON

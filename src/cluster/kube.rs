@@ -170,7 +170,9 @@ impl Cluster for Kube {
     }
 
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure> {
-        self.volumes.list(lists::ours(), Request::list_metadata, volume_seen).await.map_err(read_failure)
+        let list = self.volumes.list(lists::ours(), Request::list_metadata, convert::volume_kept).await;
+        let Listed { items, version } = list.map_err(read_failure)?;
+        Ok(Listed { items: items.into_iter().flatten().collect(), version })
     }
 
     async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure> {

@@ -21,7 +21,6 @@ mod results;
 mod rpc;
 mod upload;
 
-pub use mend::Relinked;
 pub use mfs::MfsStore;
 pub use rpc::Patience;
 

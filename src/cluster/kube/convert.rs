@@ -63,6 +63,11 @@ pub(super) fn volume_seen(object: Object) -> VolumeSeen {
     }
 }
 
+/// One that nobody has begun to delete.
+pub(super) fn volume_kept(object: Object) -> Option<VolumeSeen> {
+    object.metadata.deletion_timestamp.is_none().then(|| volume_seen(object))
+}
+
 pub(super) fn lease_seen(lease: &Lease) -> LeaseSeen {
     let (metadata, spec) = (lease.metadata.clone(), lease.spec.clone().unwrap_or_default());
     let duration = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default();

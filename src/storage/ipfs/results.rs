@@ -6,7 +6,7 @@ use super::{
     failure::{Complaint, Failure},
 };
 use crate::{
-    storage::{Keys, Removed, ResultStore, StorageError, Stored, TreeStore as _, manifest},
+    storage::{Keys, Relinked, Removed, ResultStore, StorageError, Stored, TreeStore as _, manifest},
     workflow::JobId,
 };
 use async_trait::async_trait;
@@ -112,6 +112,15 @@ impl ResultStore for Kubo {
             return Ok(Removed::default());
         }
         Ok(Removed { objects: files.len() as u64, bytes: files.values().sum() })
+    }
+
+    async fn unlinked(&self) -> Result<Vec<Stored>, StorageError> {
+        // Its own, which has this name too.
+        Self::unlinked(self).await
+    }
+
+    async fn relink(&self, recorded: &[Stored]) -> Result<Relinked, StorageError> {
+        Self::relink(self, recorded).await
     }
 
     async fn now(&self) -> Result<Option<Timestamp>, StorageError> {

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
+    fmt,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::SeqCst},
@@ -89,8 +90,10 @@ pub(super) struct Content {
     pub(super) written: Option<Timestamp>,
 }
 
+/// Something that happens once.
+type Deed = Box<dyn FnOnce() + Send>;
+
 /// A store in memory.
-#[derive(Debug)]
 pub(super) struct Shop {
     pub(super) name: String,
     pub(super) content: Mutex<BTreeMap<Stored, Content>>,
@@ -103,6 +106,10 @@ pub(super) struct Shop {
     pub(super) removing: AtomicUsize,
     pub(super) most_removing: AtomicUsize,
     pub(super) manifests: AtomicUsize,
+    /// What happens while a manifest is read.
+    pub(super) meanwhile: Mutex<Option<Deed>>,
+    /// What happens while something is removed.
+    pub(super) while_removing: Mutex<Option<Deed>>,
     pub(super) calls: Mutex<Arc<Calls>>,
 }
 
@@ -118,6 +125,8 @@ impl Shop {
             removing: AtomicUsize::new(0),
             most_removing: AtomicUsize::new(0),
             manifests: AtomicUsize::new(0),
+            meanwhile: Mutex::default(),
+            while_removing: Mutex::default(),
             calls: Mutex::default(),
         })
     }
@@ -146,6 +155,12 @@ impl Shop {
     }
 }
 
+impl fmt::Debug for Shop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
 #[async_trait]
 impl ResultStore for Shop {
     fn name(&self) -> &str {
@@ -161,6 +176,9 @@ impl ResultStore for Shop {
     async fn manifest(&self, stored: &Stored) -> Result<Option<Bytes>, StorageError> {
         self.up()?;
         self.manifests.fetch_add(1, SeqCst);
+        if let Some(deed) = self.meanwhile.lock().unwrap().take() {
+            deed();
+        }
         self.calls().pass(async {}).await;
         Ok(self.content.lock().unwrap().get(stored).and_then(|content| content.manifest.clone()))
     }
@@ -186,6 +204,9 @@ impl ResultStore for Shop {
         }
         if self.hangs.load(SeqCst) {
             std::future::pending::<()>().await;
+        }
+        if let Some(deed) = self.while_removing.lock().unwrap().take() {
+            deed();
         }
         let now = self.removing.fetch_add(1, SeqCst) + 1;
         self.most_removing.fetch_max(now, SeqCst);
@@ -334,13 +355,7 @@ impl World {
     }
 
     pub(super) fn workflow(&self, job: &str, state: State, phase: &str, results: Option<Value>) {
-        assert!(self.sandbox.submit(job, BTreeMap::new()));
-        let record = json!({"code": 70, "text": "Job finished", "phase": phase, "attempt": 0,
-            "document": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-            "holder": {"lease": "l", "identity": "i"}, "outcome": "succeeded", "results": results});
-        assert!(Record::parse(&record.to_string()).is_ok(), "{record}");
-        self.sandbox.annotate(job, Some(record.to_string()));
-        self.sandbox.label(job, state);
+        register(&self.sandbox, job, state, phase, results);
     }
 
     /// A workflow, published into the store for outputs.
@@ -365,6 +380,17 @@ impl World {
         sweep(sweeper).await;
         self.pass(HOUR);
     }
+}
+
+/// A workflow in that state, with a record that says so.
+pub(super) fn register(sandbox: &Sandbox, job: &str, state: State, phase: &str, results: Option<Value>) {
+    assert!(sandbox.submit(job, BTreeMap::new()));
+    let record = json!({"code": 70, "text": "Job finished", "phase": phase, "attempt": 0,
+        "document": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "holder": {"lease": "l", "identity": "i"}, "outcome": "succeeded", "results": results});
+    assert!(Record::parse(&record.to_string()).is_ok(), "{record}");
+    sandbox.annotate(job, Some(record.to_string()));
+    sandbox.label(job, state);
 }
 
 /// A sweep on request.
