@@ -1,5 +1,6 @@
 //! `operator-engine publish` killed at any moment while it stores a result on an IPFS node, and the node killed under it.
 
+use super::moments::Moments;
 use crate::ipfs::{Node, assert_only};
 use operator_engine::{
     storage::{Ipfs, ResultStore as _, Stored, Target, manifest::Manifest},
@@ -92,20 +93,6 @@ impl Bench {
         assert_eq!(manifest.facts.message, Some(round.to_string()));
         let keys: BTreeSet<_> = manifest.files.iter().map(|file| &file.key).collect();
         assert_eq!(keys.len(), FILES + 1, "and publish.log");
-    }
-}
-
-/// Moments spread evenly over the whole, in an order without one (the golden ratio). How long the whole takes changes with what
-/// else the machine does, so it is found out as kills come too late or in time.
-struct Moments(Duration);
-
-impl Moments {
-    fn next(&self, round: u32) -> Duration {
-        self.0.mul_f64((f64::from(round) * 0.618_034).fract()).max(Duration::from_millis(1))
-    }
-
-    fn learn(&mut self, came_in_time: bool) {
-        self.0 = self.0.mul_f64(if came_in_time { 1.2 } else { 0.7 });
     }
 }
 

@@ -14,6 +14,7 @@ mod ipfs_kills;
 mod kills;
 mod measured;
 mod mfs_suite;
+mod moments;
 mod object_store_suite;
 mod objects;
 mod proxy;
