@@ -120,7 +120,7 @@ impl Kubo {
             let shown = crate::workflow::report::clip(&version, 40);
             Err(self.misconfigured(&format!("it is Kubo {shown}, and {major}.{minor} or later is needed: update it")))
         };
-        self.usable.get_or_try_init(|| check).await.map(|()| ())
+        self.usable.get_or_try_init(|| check).await.copied()
     }
 
     /// Frees what nothing keeps any more, other people's as well; changes wait until it is done. Without it, what was
