@@ -90,7 +90,7 @@ pub trait Cluster: Send + Sync {
     /// Deletes these workflows' pods: those of one stage, or all. Idempotent; an empty list is refused.
     async fn delete_pods(&self, stage: Option<Stage>, owners: &[Owner]) -> Result<(), Failure>;
 
-    /// Lists all volumes of ours.
+    /// Lists all volumes of ours, without those that are being deleted: they go in their own time, which may be long.
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure>;
     /// Creates a workflow's volume, or returns the one of that name.
     async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure>;

@@ -14,6 +14,7 @@
 
 mod content_urls;
 mod credentials;
+pub mod download;
 mod error;
 #[cfg(test)]
 pub(crate) mod faulty;
@@ -28,6 +29,7 @@ mod s3;
 pub mod secret_keys;
 mod target;
 mod tree;
+pub mod verify;
 
 pub use content_urls::ContentUrls;
 pub use credentials::{Credentials, IpfsCredentials, S3Credentials, Secret};

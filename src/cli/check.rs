@@ -11,6 +11,7 @@ use super::{
     chain,
     config_args::ConfigArgs,
     output::{self, Output},
+    refusal::Refusal,
     run::settings,
     templates,
 };
@@ -62,6 +63,15 @@ Examples:
 
 Exit codes: 0 all is well · 3 the configuration cannot be used · 14 the workflow would be refused";
 
+/// A workflow that can be read.
+#[derive(Debug)]
+pub struct Readable {
+    /// Its document.
+    pub document: Document,
+    /// What is odd about what it is in, each a sentence without its full stop.
+    pub warnings: Vec<String>,
+}
+
 /// Why there is no document.
 #[derive(Debug)]
 pub enum Unusable {
@@ -78,21 +88,21 @@ pub enum Unusable {
 /// cannot, and [`Exit::Failure`] when the answer cannot be written.
 pub fn run(
     args: CheckArgs,
-    read: impl FnOnce(&Path) -> Result<Document, Unusable>,
+    read: impl FnOnce(&Path) -> Result<Readable, Unusable>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Exit {
     if let Some(path) = &args.from_env {
         let told = match from_env::Migration::read(path) {
             Ok(migration) => migration.write(args.output, out).map(|()| Exit::Success),
-            Err(error) => unusable(&args, &chain(&error), out, err).map(|()| Exit::Configuration),
+            Err(error) => Ok(Refusal::new(Exit::Configuration, chain(&error)).tell(args.output, out, err)),
         };
         return told.unwrap_or(Exit::Failure);
     }
     let loaded = args.config.load();
     let answered = match loaded {
         Ok(loaded) => answer(&args, &loaded, read, out, err),
-        Err(errors) => unusable(&args, &errors.to_string(), out, err).map(|()| Exit::Configuration),
+        Err(errors) => Ok(Refusal::from(errors).tell(args.output, out, err)),
     };
     answered.unwrap_or(Exit::Failure)
 }
@@ -100,7 +110,7 @@ pub fn run(
 fn answer(
     args: &CheckArgs,
     loaded: &Loaded,
-    read: impl FnOnce(&Path) -> Result<Document, Unusable>,
+    read: impl FnOnce(&Path) -> Result<Readable, Unusable>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<Exit> {
@@ -109,10 +119,7 @@ fn answer(
     }
     let settings = match pods(args, loaded) {
         Ok(settings) => settings,
-        Err(error) => {
-            unusable(args, &error, out, err)?;
-            return Ok(Exit::Configuration);
-        }
+        Err(error) => return Ok(Refusal::new(Exit::Configuration, error).tell(args.output, out, err)),
     };
     if let Some(stage) = args.pod {
         let pod = settings.and_then(|settings| trial::sample(stage, &settings, &loaded.config.plan_policy()));
@@ -124,17 +131,23 @@ fn answer(
         return Ok(Exit::Success);
     };
     match read(file) {
-        Ok(document) => {
-            workflow::understood(&document, &loaded.config, args.output, out)?;
+        Ok(Readable { document, warnings }) => {
+            for warning in &warnings {
+                writeln!(err, "warning: {warning}")?;
+            }
+            workflow::understood(&document, &warnings, &loaded.config, args.output, out)?;
             Ok(Exit::Success)
         }
         Err(Unusable::Faults(faults)) => {
-            workflow::faults(file, &faults, args.output, out)?;
-            Ok(Exit::WorkflowRefused)
+            let refusal = Refusal::of_faults(&file.display().to_string(), faults);
+            match args.output {
+                Output::Json => Ok(refusal.tell(args.output, out, err)),
+                // What was asked for is what is wrong: that is the answer, and no mishap.
+                Output::Table => workflow::faults(&refusal, out).map(|()| Exit::WorkflowRefused),
+            }
         }
         Err(Unusable::Unreadable(message)) => {
-            unusable(args, &message, out, err)?;
-            Ok(Exit::WorkflowRefused)
+            Ok(Refusal::new(Exit::WorkflowRefused, message).tell(args.output, out, err))
         }
     }
 }
@@ -154,12 +167,6 @@ fn pods(args: &CheckArgs, loaded: &Loaded) -> Result<Option<Settings>, String> {
     };
     templates::try_on(&settings, &loaded.config.plan_policy()).map_err(|errors| errors.to_string())?;
     Ok(Some(settings))
-}
-
-/// For people on `err`; a program finds it in the document that it expects.
-fn unusable(args: &CheckArgs, error: &str, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
-    writeln!(err, "error: {error}")?;
-    if args.output == Output::Json { output::json(out, &serde_json::json!({ "error": error })) } else { Ok(()) }
 }
 
 /// Every value and its source. A value is as TOML has it, so that a line can be copied into a file.
@@ -194,7 +201,7 @@ mod tests {
     fn check(
         words: &[&str],
         environment: &[(&str, &str)],
-        document: Result<Document, Unusable>,
+        document: Result<Readable, Unusable>,
     ) -> (Exit, String, String) {
         let args = args(words);
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -204,7 +211,7 @@ mod tests {
         (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
-    fn nothing() -> Result<Document, Unusable> {
+    fn nothing() -> Result<Readable, Unusable> {
         Err(Unusable::Unreadable("not asked for".to_owned()))
     }
 

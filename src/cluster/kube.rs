@@ -2,7 +2,8 @@
 //!
 //! Requests are sent once: the client's own retry is off, because it repeats writes blindly, minutes after the Lease that
 //! justified them may have run out (kube-rs/kube#2082). Reads have a time limit, which the client by default has not. Lists
-//! of workflows fetch metadata only, and of what comes only the parts that count are kept ([`wire`]). Absent: watches, cluster-scoped requests, logs, Secrets.
+//! of workflows fetch metadata only, and of what comes only the parts that count are kept ([`wire`]). Absent: watches,
+//! cluster-scoped requests, Secrets; logs are read for people only ([`Submitter`]).
 
 pub mod announce;
 mod archive;
@@ -14,9 +15,11 @@ mod lease;
 mod lists;
 mod objects;
 mod retry_after;
+mod submitter;
 mod wire;
 
 pub use connect::{ConnectError, Connection, connect};
+pub use submitter::{Log, Registered, Registration, Submitter};
 
 use super::{
     Cluster, Freshness, WorkflowRead, document_text,
@@ -167,7 +170,9 @@ impl Cluster for Kube {
     }
 
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure> {
-        self.volumes.list(lists::ours(), Request::list_metadata, volume_seen).await.map_err(read_failure)
+        let list = self.volumes.list(lists::ours(), Request::list_metadata, convert::volume_kept).await;
+        let Listed { items, version } = list.map_err(read_failure)?;
+        Ok(Listed { items: items.into_iter().flatten().collect(), version })
     }
 
     async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure> {

@@ -235,17 +235,12 @@ impl View {
                 Some(track) => track.refused = Some(Refused { reason, message }),
                 None => trouble(tracked, format!("{reason}: {message}"), policy.retries.backoff_first, now),
             },
-            Failure::Quota { message } => {
+            failure @ (Failure::Quota { .. } | Failure::NotYet { .. }) => {
+                let quota = matches!(failure, Failure::Quota { .. });
                 if let Some(track) = intended_pod(tracked, intent) {
-                    obstacle(track, WaitingCause::Quota, now);
+                    obstacle(track, if quota { WaitingCause::Quota } else { WaitingCause::Starting }, now);
                 }
-                trouble(tracked, format!("a quota is used up: {message}"), policy.retries.backoff_first, now);
-            }
-            Failure::NotYet { message } => {
-                if let Some(track) = intended_pod(tracked, intent) {
-                    obstacle(track, WaitingCause::Starting, now);
-                }
-                trouble(tracked, message, policy.retries.backoff_first, now);
+                trouble(tracked, failure.to_string(), policy.retries.backoff_first, now);
             }
             Failure::Denied { message } => trouble(tracked, message, policy.retries.backoff_first, now),
         }

@@ -251,14 +251,12 @@ impl Store {
 
     /// The workflows whose volumes were there, and are not now.
     pub(super) fn delete_volumes(&mut self, owners: &[Owner]) -> Vec<JobId> {
-        let mut deleted = Vec::new();
-        for owner in owners {
-            let name = volume_name(&owner.job);
-            let is_its = self.volumes.get(&name).is_some_and(|volume| volume.owner.as_ref() == Some(&owner.uid));
-            if is_its && self.volumes.remove(&name).is_some() {
-                self.next_version();
-                deleted.push(owner.job.clone());
-            }
+        let is_theirs = |volume: &&VolumeSeen| owners.iter().any(|owner| volume.owner.as_ref() == Some(&owner.uid));
+        let deleted = self.volumes.values().filter(is_theirs).filter_map(|volume| volume.workflow.parse().ok());
+        let deleted: Vec<JobId> = deleted.collect();
+        for job in &deleted {
+            self.volumes.remove(&volume_name(job));
+            self.next_version();
         }
         deleted
     }

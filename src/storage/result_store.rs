@@ -76,6 +76,12 @@ pub trait ResultStore: fmt::Debug + Send + Sync {
     /// [`StorageError::Misconfigured`] for longer than the store can promise: 7 days in S3.
     async fn link(&self, stored: &Stored, key: &str, valid_for: Duration) -> Result<Option<String>, StorageError>;
 
+    /// The keys of everything that is stored of it, the manifest included, ordered; none if the store does not tell.
+    async fn keys(&self, stored: &Stored) -> Result<Option<Vec<String>>, StorageError> {
+        let _ = stored;
+        Ok(None)
+    }
+
     /// When anything of it was last written, by the store's own clock; none if the store does not know, or holds nothing.
     async fn last_written(&self, stored: &Stored) -> Result<Option<Timestamp>, StorageError>;
 

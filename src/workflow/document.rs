@@ -14,11 +14,14 @@ mod fields;
 mod image;
 mod read;
 mod source;
+mod spelling;
 #[cfg(test)]
 mod tests;
 mod url;
 mod visitor;
 mod wish;
+
+pub use spelling::meant;
 
 use super::{AssetId, Wish, digest::Sha256};
 use jiff::Timestamp;
@@ -68,6 +71,14 @@ impl Document {
     /// All faults that were found (at least one). Beyond a hundred or so, the last one says how many more there are.
     pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
         read::document(text)
+    }
+
+    /// [`Document::ignored`] for people, each with what it was probably meant to be.
+    pub fn unread(&self) -> impl Iterator<Item = String> {
+        self.ignored.iter().map(|path| match meant(path) {
+            Some(member) => format!("{path} (did you mean {member}?)"),
+            None => path.clone(),
+        })
     }
 
     /// The keys of the ConfigMap that `inline:` urls name.

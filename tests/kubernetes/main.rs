@@ -13,6 +13,7 @@ mod audit;
 mod budget;
 mod canary;
 mod cluster;
+mod commands;
 mod contract;
 mod ends;
 mod engine;
@@ -48,6 +49,10 @@ fn main() -> ExitCode {
     tests.push(test!(Group::Together, ends::a_pod_over_its_deadline_is_over_time));
     tests.push(test!(Group::Together, ends::a_quota_that_is_used_up_is_waited_for_and_then_told));
     tests.push(test!(Group::Together, ends::a_document_edited_midway_is_not_run));
+    tests.push(test!(Group::Together, commands::a_file_or_folder_becomes_a_workflow_that_an_engine_would_see));
+    tests.push(test!(Group::Together, commands::a_person_follows_stops_and_deletes_workflows));
+    tests.push(test!(Group::Together, commands::what_is_no_workflow_or_not_allowed_is_left_alone_and_told));
+    tests.push(test!(Group::Together, commands::results_and_logs_are_found_by_the_record));
     tests.push(test!(Group::Together, faults::each_failure_is_taken_for_what_it_is));
     tests.extend(faults::runs());
     tests.push(test!(Group::Alone, budget::a_four_stage_workflow_costs_eleven_requests));

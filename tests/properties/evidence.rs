@@ -249,7 +249,13 @@ pub(crate) fn end() -> BoxedStrategy<End> {
     let reason = prop_oneof![6 => select(reasons.to_vec()).prop_map(str::to_owned), 1 => text()];
     let code = prop_oneof![2 => Just(0i32), 1 => select([1, 137, 143, -1].to_vec())];
     (option::weighted(0.8, code), option::of(reason), prop::bool::weighted(0.2), message)
-        .prop_map(|(exit_code, reason, disrupted, message)| End { exit_code, reason, disrupted, message })
+        .prop_map(|(exit_code, reason, disrupted, message)| End {
+            exit_code,
+            reason,
+            disrupted,
+            message,
+            image_id: None,
+        })
         .boxed()
 }
 

@@ -158,6 +158,7 @@ pub(crate) fn prepared(job: &str, outputs: &[(&str, &[u8])]) -> (tempfile::TempD
 pub(crate) fn task(data: &Path, facts: Facts) -> PublishTask {
     PublishTask {
         data: Layout::new(data),
+        key: Some("11".repeat(32).parse().unwrap()),
         facts,
         max_files: 100_000,
         max_bytes: u64::MAX,

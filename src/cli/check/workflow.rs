@@ -4,24 +4,33 @@
 //! shown at all. Control characters of what strangers wrote are replaced in the table.
 
 use crate::{
-    cli::output::{self, Output},
+    cli::{
+        output::{self, Output},
+        refusal::Refusal,
+    },
     config::{Config, Fetch, duration, redacted},
     workflow::{
-        document::{AlgorithmSource, Document, Fault, FileRef, Source},
+        document::{AlgorithmSource, Document, Fault, FileRef, Source, meant},
         report::clip,
     },
 };
 use serde_json::json;
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
-    path::Path,
 };
 
 /// The most bytes of one thing a stranger wrote.
 const SHOWN: usize = 500;
 
 /// Writes what the engine would run.
-pub(super) fn understood(document: &Document, config: &Config, output: Output, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn understood(
+    document: &Document,
+    warnings: &[String],
+    config: &Config,
+    output: Output,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let (algorithm, limits, fetch) = (&document.algorithm, &config.limits, &config.fetch);
     let kept = [config.storage.expiry, document.storage_expiry].into_iter().flatten().min();
     let limit = document.max_time.map_or(limits.max_job_duration, |asked| asked.min(limits.max_job_duration));
@@ -42,6 +51,8 @@ pub(super) fn understood(document: &Document, config: &Config, output: Output, o
                 "maxTimeSeconds": limit.as_secs_f64(),
                 "keptSeconds": kept.map(|kept| kept.as_secs()),
                 "ignored": document.ignored,
+                "didYouMean": document.ignored.iter().filter_map(|path| Some((path, meant(path)?))).collect::<BTreeMap<_, _>>(),
+                "warnings": warnings,
                 "notes": document.notes.iter().map(Fault::to_string).collect::<Vec<_>>(),
             }),
         );
@@ -71,19 +82,14 @@ pub(super) fn understood(document: &Document, config: &Config, output: Output, o
     let kept = kept.map_or_else(|| "ever".to_owned(), duration::text);
     rows.push(row("results kept for", kept));
     rows.extend(document.notes.iter().map(|note| row("note", note.to_string())));
-    rows.extend(document.ignored.iter().map(|path| row("not read", path.clone())));
+    rows.extend(document.unread().map(|path| row("not read", path)));
     output::table(out, &rows)
 }
 
 /// Writes every fault, with its path.
-pub(super) fn faults(file: &Path, faults: &[Fault], output: Output, out: &mut dyn Write) -> io::Result<()> {
-    if output == Output::Json {
-        let faults: Vec<_> = faults.iter().map(|fault| json!({"path": fault.path, "message": fault.message})).collect();
-        return output::json(out, &json!({ "faults": faults }));
-    }
-    let reasons = if faults.len() == 1 { String::new() } else { format!(", for {} reasons", faults.len()) };
-    writeln!(out, "{}: the workflow is refused{reasons}:", file.display())?;
-    faults.iter().try_for_each(|fault| writeln!(out, "  {}", clip(&fault.to_string(), SHOWN)))
+pub(super) fn faults(refusal: &Refusal, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}:", refusal.message)?;
+    refusal.faults.iter().try_for_each(|fault| writeln!(out, "  {}", clip(&fault.to_string(), SHOWN)))
 }
 
 fn row(name: &str, value: String) -> [String; 2] {
@@ -197,7 +203,7 @@ mod tests {
     fn shown(output: Output) -> String {
         let mut out = Vec::new();
         let config = config::load(&[], std::iter::empty()).unwrap().config;
-        understood(&document(), &config, output, &mut out).unwrap();
+        understood(&document(), &[], &config, output, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

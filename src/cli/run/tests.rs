@@ -56,6 +56,7 @@ fn task(stage: Stage) -> Task {
                 message: None,
                 exit_code: Some(0),
                 image: String::new(),
+                image_id: None,
                 document: Sha256::of(""),
                 usage: None,
                 times: BTreeMap::new(),

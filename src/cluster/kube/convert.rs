@@ -63,6 +63,11 @@ pub(super) fn volume_seen(object: Object) -> VolumeSeen {
     }
 }
 
+/// One that nobody has begun to delete.
+pub(super) fn volume_kept(object: Object) -> Option<VolumeSeen> {
+    object.metadata.deletion_timestamp.is_none().then(|| volume_seen(object))
+}
+
 pub(super) fn lease_seen(lease: &Lease) -> LeaseSeen {
     let (metadata, spec) = (lease.metadata.clone(), lease.spec.clone().unwrap_or_default());
     let duration = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default();
@@ -132,7 +137,15 @@ fn end(status: &PodStatus) -> End {
         reason,
         disrupted: disruption.is_some(),
         message: message.unwrap_or_default(),
+        image_id: image_id(status),
     }
+}
+
+/// dockershim and its successor put a scheme before it, which says nothing about the image.
+fn image_id(status: &PodStatus) -> Option<String> {
+    let id = &status.container_statuses.as_ref()?.first()?.image_id;
+    let id = id.split_once("://").map_or(id.as_str(), |(_, id)| id);
+    (!id.is_empty()).then(|| id.to_owned())
 }
 
 fn waiting(status: &PodStatus) -> Waiting {
@@ -193,5 +206,18 @@ mod tests {
         let deadline = json!({"phase": "Failed", "reason": "DeadlineExceeded", "message": "Pod was active …",
             "containerStatuses": exited});
         assert_eq!(told(&ended(deadline)), ("DeadlineExceeded".to_owned(), false, "last words".to_owned()));
+    }
+
+    #[test]
+    fn the_image_that_ran_is_told_as_the_node_has_it() {
+        let id = |id: &str| {
+            let container = json!([{"name": "c", "image": "i", "imageID": id, "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": 0}}}]);
+            ended(json!({"phase": "Succeeded", "containerStatuses": container})).image_id
+        };
+        assert_eq!(id("docker.io/library/python@sha256:ab").as_deref(), Some("docker.io/library/python@sha256:ab"));
+        assert_eq!(id("docker-pullable://python@sha256:ab").as_deref(), Some("python@sha256:ab"));
+        assert_eq!(id(""), None);
+        assert_eq!(ended(json!({"phase": "Failed"})).image_id, None);
     }
 }

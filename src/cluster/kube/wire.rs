@@ -140,6 +140,8 @@ pub(super) struct Condition {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ContainerStatus {
+    #[serde(rename = "imageID", default)]
+    pub(super) image_id: String,
     pub(super) state: Option<ContainerState>,
 }
 

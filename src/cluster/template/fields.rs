@@ -58,9 +58,12 @@ pub(super) const CONTAINER_FIELDS: [(&str, Fate); 12] = [
 pub(super) const VOLUMES: [&str; 7] =
     ["emptyDir", "configMap", "secret", "persistentVolumeClaim", "downwardAPI", "ephemeral", "csi"];
 
+/// Whether a value loosens something.
+type Loosens = fn(&Value) -> bool;
+
 /// The settings of a security context that would loosen what the engine sets: refused rather than overruled, so that nobody
 /// believes them to be in force.
-pub(super) const LOOSENED: [(&str, fn(&Value) -> bool); 7] = [
+pub(super) const LOOSENED: [(&str, Loosens); 7] = [
     ("privileged", |value| value == &json!(true)),
     ("allowPrivilegeEscalation", |value| value == &json!(true)),
     ("runAsUser", |value| value == &json!(0)),

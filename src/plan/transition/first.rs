@@ -77,6 +77,7 @@ fn blank(holder: &Holder, document: Sha256) -> Record {
         reason: None,
         message: None,
         exit_code: None,
+        image_id: None,
         usage: None,
         resources: None,
         times: BTreeMap::<Stage, Times>::new(),

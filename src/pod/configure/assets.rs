@@ -2,7 +2,7 @@
 
 use super::{
     ConfigureTask, fault,
-    fault::FetchError,
+    fault::{DiskError, FetchError},
     fetch::{Fetcher, Part, Wanted},
     journal::shown,
     provider::Service,
@@ -39,6 +39,7 @@ pub(super) async fn provision<'a>(task: &'a ConfigureTask, fetcher: Fetcher<'a>)
             assets.algorithm().await;
         }
     }
+    assets.tell_publish().await;
     assets.report()
 }
 
@@ -220,6 +221,16 @@ impl Assets<'_> {
     async fn write(&mut self, bytes: &[u8], target: &Path, mode: u32, what: &str) {
         if let Err(error) = self.fetcher.write(bytes, target, mode, what).await {
             self.fail(Code::AlgorithmProvisioningFailed, error.reason(), &format!("{what}: {error}"));
+        }
+    }
+
+    /// The manifest names what the algorithm was given, also where not all of it came.
+    async fn tell_publish(&mut self) {
+        let (placed, path) = (self.fetcher.placed().clone(), self.task.layout.provisioned());
+        let written = tokio::task::spawn_blocking(move || placed.write()).await;
+        let written = written.map_err(std::io::Error::other).flatten();
+        if let Err(error) = written.map_err(DiskError::while_doing(format!("writing {}", path.display()))) {
+            self.fail(Code::DataProvisioningFailed, error.reason(), &error.to_string());
         }
     }
 

@@ -15,9 +15,12 @@ use super::{
     s3,
     sink::{Caps, Sink, Stored},
 };
-use crate::workflow::{
-    digest::Sha256,
-    document::{FileRef, Remote},
+use crate::{
+    pod::provisioned::Provisioned,
+    workflow::{
+        digest::Sha256,
+        document::{FileRef, Remote},
+    },
 };
 use reqwest::Url;
 use std::{
@@ -42,6 +45,8 @@ pub(super) struct Fetcher<'a> {
     journal: Journal<'a>,
     /// Bytes in place, DDOs and raw code included.
     bytes: u64,
+    /// What is in place.
+    placed: Provisioned,
 }
 
 /// One file, as its asset has it.
@@ -87,6 +92,7 @@ impl<'a> Fetcher<'a> {
             deadline: now.checked_add(task.policy.total()).unwrap_or(now + std::time::Duration::from_secs(31_536_000)),
             journal,
             bytes: 0,
+            placed: Provisioned::new(task.layout.clone()),
         }
     }
 
@@ -97,6 +103,11 @@ impl<'a> Fetcher<'a> {
     /// Bytes in place.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// What is in place.
+    pub(super) fn placed(&self) -> &Provisioned {
+        &self.placed
     }
 
     /// Fetches `part` to `target`, whose folder exists. `what` names it in the log.
@@ -113,6 +124,7 @@ impl<'a> Fetcher<'a> {
         let (stored, from, retries) = work.await.map_err(|_| late)??;
         self.bytes = self.bytes.saturating_add(stored.bytes);
         let Stored { bytes, sha256 } = stored;
+        self.placed.add(target, bytes, sha256);
         self.journal.line(format!("{what}: {from}, {bytes} bytes, sha256 {sha256}, {retries} retries"));
         Ok(stored)
     }
@@ -137,6 +149,7 @@ impl<'a> Fetcher<'a> {
         let mut sink = Sink::create(target, mode, self.caps(u64::MAX)).await?;
         sink.write(bytes).await?;
         let Stored { bytes, sha256 } = sink.commit().await?;
+        self.placed.add(target, bytes, sha256);
         self.bytes = self.bytes.saturating_add(bytes);
         self.journal.line(format!("{what}: {bytes} bytes, sha256 {sha256}"));
         Ok(())

@@ -90,6 +90,12 @@ impl ResultStore for Kubo {
         Ok(self.root(stored).await?.map(|root| self.urls.below(&root, path)))
     }
 
+    async fn keys(&self, stored: &Stored) -> Result<Option<Vec<String>>, StorageError> {
+        let Some(root) = self.root(stored).await? else { return Ok(Some(Vec::new())) };
+        let files = self.files(&root).await.map_err(self.during("list what is stored"))?;
+        Ok(Some(files.into_keys().map(|path| format!("{}/{path}", stored.job)).collect()))
+    }
+
     async fn last_written(&self, _: &Stored) -> Result<Option<Timestamp>, StorageError> {
         self.check_folder().await.map(|_| None)
     }

@@ -76,7 +76,13 @@ pub(crate) async fn a_pod_is_created_once_whoever_asks(subject: &dyn Subject) {
 }
 
 fn exit(code: i32, reason: &str, message: &str) -> End {
-    End { exit_code: Some(code), reason: Some(reason.to_owned()), disrupted: false, message: message.to_owned() }
+    End {
+        exit_code: Some(code),
+        reason: Some(reason.to_owned()),
+        disrupted: false,
+        message: message.to_owned(),
+        image_id: None,
+    }
 }
 
 pub(crate) async fn a_pod_is_followed_to_its_end(subject: &dyn Subject) {
@@ -104,6 +110,7 @@ pub(crate) async fn each_end_is_reported_as_it_was(subject: &dyn Subject) {
         reason: Some("Evicted".to_owned()),
         disrupted: true,
         message: "The node was low on resource: memory.".to_owned(),
+        image_id: None,
     };
     let ends = [
         ("end-ok", exit(0, "Completed", "")),
