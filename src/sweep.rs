@@ -27,7 +27,7 @@
 //! # What is safe to interrupt
 //!
 //! Anywhere. A manifest goes last, so what is half deleted is found again; a record is marked after all it speaks of is gone; a
-//! store's "gone already" is success. One process sweeps at a time ([`turn`]), which is for the reports' sake only.
+//! store's "gone already" is success. One process sweeps at a time (`turn.rs`), which is for the reports' sake only.
 
 pub mod clocks;
 pub mod decide;

@@ -14,7 +14,7 @@
 //!
 //! "Expired" means so by the earliest of all clocks asked, and so at the time of an earlier sweep too: of a time that lies
 //! between that sweep and now, only this one knows that it has passed. Evidence is gathered as it is asked for: a
-//! [`Decision::Ask`] is answered and the question put again.
+//! [`Decision::AskManifest`] is answered and the question put again.
 
 use crate::workflow::{
     JobId, Phase, Record, State,
