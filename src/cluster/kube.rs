@@ -2,7 +2,7 @@
 //!
 //! Requests are sent once: the client's own retry is off, because it repeats writes blindly, minutes after the Lease that
 //! justified them may have run out (kube-rs/kube#2082). Reads have a time limit, which the client by default has not. Lists
-//! of workflows fetch metadata only, and of what comes only the parts that count are kept ([`wire`]). Absent: watches,
+//! of workflows fetch metadata only, and of what comes only the parts that count are kept (`wire`). Absent: watches,
 //! cluster-scoped requests, Secrets; logs are read for people only ([`Submitter`]).
 
 pub mod announce;

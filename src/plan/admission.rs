@@ -1,4 +1,4 @@
-//! Which pending workflow may start: as many as `max_jobs` and the budget allow, in the order of the [`queue`](super::queue).
+//! Which pending workflow may start: as many as `max_jobs` and the budget allow, in the order of the `queue`.
 //!
 //! The first in line waits until there is room for it, and everybody behind it with it: else small ones would
 //! pass a large one for ever.

@@ -10,7 +10,7 @@
 //! **Guarantee.** At every moment the store holds either no manifest or a manifest with all its files; publishing twice
 //! yields the same bytes. So it may be killed at any point and started again.
 //!
-//! Into a store that takes a whole result in one act it goes by [`at_once`] instead, with the same guarantee. Admin logs may
+//! Into a store that takes a whole result in one act it goes by `at_once` instead, with the same guarantee. Admin logs may
 //! go to a place of their own, with a manifest of their own; they go first, so that where outputs have their manifest, all
 //! is stored.
 //!

@@ -76,6 +76,9 @@ impl Namespace {
             leases: Api::namespaced(admin.clone(), name),
             cluster,
         };
+        // Part of the manifests: the engine fills it in, and may not create it.
+        let environment = serde_json::from_value(json!({"metadata": {"name": "operator-engine-environment"}}));
+        namespace.workflows.create(&post, &environment.unwrap()).await.unwrap();
         namespace.usable().await;
         namespace
     }

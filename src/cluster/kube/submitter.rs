@@ -69,7 +69,7 @@ pub struct Registered {
 pub type Log = Pin<Box<dyn AsyncBufRead + Send>>;
 
 impl Submitter {
-    /// Connects as [`connect`] does. Without a namespace it is that of the credentials.
+    /// Connects as [`connect()`] does. Without a namespace it is that of the credentials.
     ///
     /// # Errors
     ///
