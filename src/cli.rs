@@ -1,14 +1,28 @@
 //! The command line: one file per command.
 
 pub mod check;
+pub mod cluster_args;
 pub mod config_args;
 pub mod configure;
+pub mod delete;
 pub mod exec;
+pub mod list;
 pub mod load;
 pub mod local;
+pub mod logs;
 pub mod output;
 pub mod publish;
+pub mod refusal;
+pub mod results;
 pub mod run;
+pub mod show;
+pub mod stop;
+mod stored;
+mod stores;
+pub mod submit;
+pub mod sweep;
+mod templates;
+mod wait;
 
 use crate::workflow::Document;
 use std::{io, path::Path, process::ExitCode};
@@ -27,8 +41,16 @@ enum Command {
     Run(run::RunArgs),
     Local(local::LocalArgs),
     Check(check::CheckArgs),
+    Submit(submit::SubmitArgs),
+    List(list::ListArgs),
+    Show(show::ShowArgs),
+    Logs(logs::LogsArgs),
+    Results(Box<results::ResultsArgs>),
+    Stop(stop::StopArgs),
+    Delete(delete::DeleteArgs),
+    Sweep(sweep::SweepArgs),
     /// (In pods) Fetch a workflow's data sets and algorithm.
-    Configure(configure::Args),
+    Configure(Box<configure::Args>),
     /// (In pods) Run the algorithm, keep its exit status and its log.
     Exec(exec::ExecArgs),
     /// (In pods) Store outputs and logs.
@@ -50,6 +72,9 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done                      1  the engine failed
   2  wrong usage               3  the configuration cannot be used
+  4  no such workflow          5  the name is taken
+  6  it has not ended yet      7  it has no results
+  8  its results are not what they should be
 and of a workflow:
  10  failed                   11  stopped
  12  its time was up          13  withheld by the filter
@@ -64,16 +89,25 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Run(args) => run::run(&args).into(),
         Command::Local(args) => local::run(&args).into(),
         Command::Check(args) => check::run(args, read, &mut io::stdout().lock(), &mut io::stderr().lock()).into(),
-        Command::Configure(args) => configure::run(args).into(),
+        Command::Submit(args) => submit::run(&args).into(),
+        Command::List(args) => list::run(&args).into(),
+        Command::Show(args) => show::run(&args).into(),
+        Command::Logs(args) => logs::run(&args).into(),
+        Command::Results(args) => results::run(&args).into(),
+        Command::Stop(args) => stop::run(&args).into(),
+        Command::Delete(args) => delete::run(&args).into(),
+        Command::Sweep(args) => sweep::run(&args).into(),
+        Command::Configure(args) => configure::run(*args).into(),
         Command::Exec(args) => exec::run(args).into(),
         Command::Publish(args) => publish::run(args).into(),
     }
 }
 
 /// A workflow file as a document.
-fn read(path: &Path) -> Result<Document, check::Unusable> {
+fn read(path: &Path) -> Result<check::Readable, check::Unusable> {
     let loaded = load::load(path).map_err(|error| check::Unusable::Unreadable(chain(&error)))?;
-    Document::parse(&loaded.text()).map_err(check::Unusable::Faults)
+    let document = Document::parse(&loaded.text()).map_err(check::Unusable::Faults)?;
+    Ok(check::Readable { document, warnings: loaded.oddities() })
 }
 
 /// An error with its causes, on one line.

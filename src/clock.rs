@@ -2,6 +2,10 @@
 //!
 //! Plans take [`Now`] as an argument; what drives them asks a [`Clock`], and a test has one that it sets by hand.
 
+mod schedule;
+
+pub use schedule::{InvalidSchedule, Schedule};
+
 use crate::plan::Now;
 use jiff::Timestamp;
 use tokio::time::Instant;

@@ -3,17 +3,21 @@
 //! [`Cluster`] is a narrow trait with a written contract; the suite in `tests/contract` holds every implementation
 //! to it. [`command`] says how a pod of ours is started.
 
+pub mod archive;
 pub mod command;
 pub mod kube;
 pub mod manifest;
+pub mod placement;
 pub mod restricted;
+pub mod template;
 
 use crate::{
     plan::{
         action::Write,
+        cohort::Cohorts,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen},
+        seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen},
     },
     workflow::{JobId, Stage, document::Fault},
 };
@@ -55,6 +59,8 @@ pub struct WorkflowRead {
 /// - **Scopes.** A list holds every object in its [`Look`]'s scope and no other, and carries the version it was true at. An
 ///   object's version is never newer than the list's.
 /// - **Versions** grow with every change, over all objects of a kind.
+/// - **Deletion by owner.** [`Cluster::delete_pods`] and [`Cluster::delete_volumes`] delete what belongs to the workflows of
+///   these UIDs, and nothing of others, be it of the same name.
 /// - **Ownership.** When a workflow is deleted, the pods and volumes it owns are deleted too, eventually; so are those that
 ///   are created for it afterwards, by a request that was under way.
 /// - **Ends.** [`Cluster::end_pod`] leaves the pod's object in place, unless it never started. Its containers have the
@@ -72,8 +78,8 @@ pub trait Cluster: Send + Sync {
     /// read again: [`Failure::Refused`].
     async fn write_workflow(&self, name: &str, write: &Write) -> Result<WorkflowSeen, Failure>;
 
-    /// Lists pods: [`Look::Finished`] or [`Look::AuditPods`].
-    async fn list_pods(&self, look: Look, freshness: Freshness) -> Result<Listed<PodSeen>, Failure>;
+    /// Lists pods of these cohorts: [`Look::Finished`] or [`Look::AuditPods`].
+    async fn list_pods(&self, look: Look, cohorts: &Cohorts, freshness: Freshness) -> Result<Listed<PodSeen>, Failure>;
     /// One pod, consistently.
     async fn read_pod(&self, name: &str) -> Result<Option<PodSeen>, Failure>;
     /// Creates a pod, or returns the one of that name.
@@ -82,14 +88,14 @@ pub trait Cluster: Send + Sync {
     /// still so at that moment. Idempotent.
     async fn end_pod(&self, name: &str, uid: &Uid) -> Result<Leaving, Failure>;
     /// Deletes these workflows' pods: those of one stage, or all. Idempotent; an empty list is refused.
-    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure>;
+    async fn delete_pods(&self, stage: Option<Stage>, owners: &[Owner]) -> Result<(), Failure>;
 
-    /// Lists all volumes of ours.
+    /// Lists all volumes of ours, without those that are being deleted: they go in their own time, which may be long.
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure>;
     /// Creates a workflow's volume, or returns the one of that name.
     async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure>;
     /// Deletes the volumes of these workflows. Idempotent; an empty list is refused.
-    async fn delete_volumes(&self, jobs: &[JobId]) -> Result<(), Failure>;
+    async fn delete_volumes(&self, owners: &[Owner]) -> Result<(), Failure>;
 
     /// Lists all engines' Leases.
     async fn list_leases(&self) -> Result<Listed<LeaseSeen>, Failure>;

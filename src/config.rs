@@ -7,13 +7,13 @@
 //!
 //! Nothing below `load` reads the environment: it is handed in. [`environment`] is the one place in the program that asks
 //! the operating system for it. No key holds a credential: those of stores are read
-//! beside it, by [`credentials`]. URLs of `[notify]` may, and are shown without their query and user.
+//! beside it, by [`credentials()`]. URLs of `[notify]` may, and are shown without their query and user.
 
 mod cadence;
 mod certificates;
 mod credentials;
-pub mod duration;
 mod engine;
+mod expiry;
 mod fault;
 mod fetch;
 mod layers;
@@ -25,15 +25,17 @@ mod policy;
 mod rules;
 mod seed;
 mod storage;
+mod taint;
 #[cfg(test)]
 mod tests;
 mod url;
 mod values;
 
-pub use crate::workflow::quantity::Cpus;
+pub use crate::workflow::{duration, quantity::Cpus};
 pub use cadence::{Cadence, Cleaning, Lease, Retries, Waiting};
 pub use credentials::{StoreCredentials, credentials};
 pub use engine::{Engine, LogFormat};
+pub use expiry::Expiry;
 pub use fault::{ConfigErrors, Fault};
 pub use fetch::Fetch;
 pub use limits::{Environment, Limits};
@@ -42,6 +44,7 @@ pub use operator_key::operator_key;
 pub use pods::{Images, Pods, PullPolicy};
 pub use seed::{Old, old_variables};
 pub use storage::Storage;
+pub use taint::{NodeLabel, Taint};
 pub use url::redacted;
 
 use layers::{Known, Layer};
@@ -82,6 +85,8 @@ pub struct Config {
     pub fetch: Fetch,
     /// `[storage]`, `[s3]`, `[ipfs]`, `[ipfs_cluster]` and `[adminlogs]`.
     pub storage: Storage,
+    /// `[expiry]`.
+    pub expiry: Expiry,
     /// `[notify]`.
     pub notify: Notify,
     /// `[http]`.
@@ -165,6 +170,7 @@ impl Config {
             cleaning: Cleaning::read(values),
             fetch: Fetch::read(values),
             storage: Storage::read(values),
+            expiry: Expiry::read(values),
             notify: Notify::read(values),
             http: Http::read(values),
         }

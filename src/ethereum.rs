@@ -4,6 +4,7 @@
 //! the same text has the same signature, 65 bytes `r ‖ s ‖ v` with `v` 27 or 28. Addresses are shown as in EIP-55.
 
 use k256::ecdsa::{RecoveryId, Signature as Ecdsa, SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
 use sha3::{Digest as _, Keccak256};
 use std::{fmt, str::FromStr};
 
@@ -70,7 +71,8 @@ pub fn message_hash(message: &[u8]) -> [u8; 32] {
 }
 
 /// An account's address.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Address([u8; 20]);
 
 impl Address {
@@ -121,8 +123,23 @@ impl FromStr for Address {
     }
 }
 
+impl TryFrom<String> for Address {
+    type Error = InvalidAddress;
+
+    fn try_from(text: String) -> Result<Self, InvalidAddress> {
+        text.parse()
+    }
+}
+
+impl From<Address> for String {
+    fn from(value: Address) -> Self {
+        value.to_string()
+    }
+}
+
 /// `r ‖ s ‖ v`, shown as `0x` and 130 lower-case digits.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Signature([u8; 65]);
 
 impl Signature {
@@ -165,6 +182,20 @@ impl FromStr for Signature {
     fn from_str(text: &str) -> Result<Self, InvalidSignature> {
         let bytes = hex::decode(text.strip_prefix("0x").unwrap_or(text)).map_err(|_| InvalidSignature)?;
         Ok(Self(bytes.try_into().map_err(|_| InvalidSignature)?))
+    }
+}
+
+impl TryFrom<String> for Signature {
+    type Error = InvalidSignature;
+
+    fn try_from(text: String) -> Result<Self, InvalidSignature> {
+        text.parse()
+    }
+}
+
+impl From<Signature> for String {
+    fn from(value: Signature) -> Self {
+        value.to_string()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::workflow::Outcome;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// 0: done; for `local`: the outcome is `succeeded`.
+    /// 0: done; for `local` and `submit --wait`: the outcome is `succeeded`.
     Success = 0,
     /// 1: the engine itself failed (a cluster that cannot be reached, a directory that cannot be written, a bug).
     Failure = 1,
@@ -14,6 +14,16 @@ pub enum Exit {
     Usage = 2,
     /// 3: the configuration cannot be used.
     Configuration = 3,
+    /// 4: there is no such workflow.
+    NotFound = 4,
+    /// 5: there is something of that name already.
+    Exists = 5,
+    /// 6: the workflow is not at its end yet.
+    NotEnded = 6,
+    /// 7: the workflow has no results, or none that are still there.
+    NoResults = 7,
+    /// 8: the results are not what their manifest, their record or their signature says.
+    ResultsDiffer = 8,
     /// 10: the workflow failed.
     WorkflowFailed = 10,
     /// 11: the workflow was stopped.

@@ -6,6 +6,9 @@
 
 mod counted;
 mod metrics;
+mod sweeps;
+
+pub use sweeps::SweepNumbers;
 
 use crate::{
     clock::Clock,
@@ -88,6 +91,11 @@ impl Pages {
             shown.workflows =
                 plan.verdicts.iter().map(|(name, verdict)| (name.clone(), line(view, name, verdict))).collect();
         }
+    }
+
+    /// Counts a sweep.
+    pub fn swept(&self, run: &SweepNumbers) {
+        self.metrics.sweeps.count(run);
     }
 
     fn shown(&self) -> MutexGuard<'_, Shown> {

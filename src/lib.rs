@@ -12,6 +12,7 @@
 //!
 //! - [`cli`]: one file per command; turns arguments and configuration into calls, and ends into exit codes.
 //! - [`supervisor`]: the loop. It decides nothing and keeps nothing that a successor could not read again.
+//! - [`sweep`]: expiry. Deletes results whose time is up, and in the end their records.
 //! - [`sandbox`]: a cluster in memory, whose pods are child processes (`local`) or scripts (simulations). It keeps a history,
 //!   and the history judges the engine.
 //! - [`notify`]: who is told of starts and ends; the outbox is in the records.
@@ -45,7 +46,9 @@
 //! - **I4** `succeeded` means that the manifest is stored, and that every file it names is there, byte for byte. The manifest is
 //!   written last; what has none does not exist.
 //! - **I5** Publishing twice changes nothing: what is stored is a function of the record and the files alone.
-//! - **I6** Only what is past its recorded time may be deleted from storage, and only below the workflow's own prefix.
+//! - **I6** Only what is past its recorded time is deleted from storage, by every clock that was asked and at an earlier run
+//!   too, and only below the workflow's own prefix; what a crash left without a manifest, only when it is old and its
+//!   workflow over. The record stays until the data is gone.
 //!
 //! And once the faults stop:
 //!
@@ -53,7 +56,7 @@
 //! - **L2** Nothing is left over: pods, volumes and Leases of what is finished go.
 //! - **L3** What a dead engine had in work, another one takes over: at most a lease's duration, and a few looks, later.
 //!
-//! The simulations in `tests/simulation` look for ways to break these. I6 binds what deletes results; nothing does yet.
+//! The simulations in `tests/simulation` look for ways to break these; those in [`sweep`] for ways to break I6.
 
 pub mod announce;
 pub mod cli;
@@ -69,5 +72,6 @@ pub mod pod;
 pub mod sandbox;
 pub mod storage;
 pub mod supervisor;
+pub mod sweep;
 pub mod telemetry;
 pub mod workflow;

@@ -12,7 +12,7 @@
 //! - [`admission`]: which pending workflow may start, and in what order.
 //! - [`drive`]: one claimed workflow, one step; [`transition`]: what the record says after a stage has ended.
 //! - [`cleaning`]: what may be deleted, and when.
-//! - [`look`]: the lists there are; [`cadence`]: which of them are due.
+//! - [`look`]: the lists there are; [`cadence`]: which of them are due; [`cohort`]: which ended pods one of them asks for.
 //!
 //! Absent here: anything that acts. An action leaves its executor no choice.
 
@@ -21,6 +21,7 @@ pub mod admission;
 pub mod answer;
 pub mod cadence;
 pub mod cleaning;
+pub mod cohort;
 pub mod drive;
 pub mod end;
 pub mod failure;

@@ -8,5 +8,6 @@ pub mod configure;
 pub mod exec;
 pub mod layout;
 pub mod parent;
+pub mod provisioned;
 pub mod publish;
 pub mod termination;

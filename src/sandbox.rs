@@ -7,6 +7,7 @@
 //! Absent: persistence, namespaces, access rights, networks.
 
 mod api;
+mod archive;
 pub mod faults;
 pub mod history;
 pub mod kubelet;
@@ -15,7 +16,10 @@ mod store;
 
 use crate::{
     clock::Clock,
-    plan::seen::{Uid, WorkflowSeen, volume_name},
+    plan::{
+        Failure,
+        seen::{Uid, WorkflowSeen, volume_name},
+    },
     workflow::{JobId, Order, State},
 };
 use history::{Event, History};
@@ -64,6 +68,11 @@ impl Sandbox {
         self.store().change(name, |workflow| workflow.seen.state = Some(state)).is_some()
     }
 
+    /// Takes the state label away.
+    pub fn unlabel(&self, name: &str) -> bool {
+        self.store().change(name, |workflow| workflow.seen.state = None).is_some()
+    }
+
     /// Replaces the workflow's data, as `kubectl edit` would.
     pub fn edit(&self, name: &str, data: BTreeMap<String, Vec<u8>>) -> bool {
         self.store().change(name, |workflow| workflow.data = data).is_some()
@@ -81,14 +90,22 @@ impl Sandbox {
 
     /// Deletes a workflow and, as the garbage collector would, all it owns.
     pub fn delete(&self, name: &str) -> bool {
+        self.delete_if(name, |_| true).is_ok()
+    }
+
+    fn delete_if(&self, name: &str, as_expected: impl FnOnce(&WorkflowSeen) -> bool) -> Result<(), Failure> {
         let at = self.since_start();
-        let (deleted, job) = (self.store().delete_workflow(name, at), name.parse::<JobId>());
-        if let (Ok(job), true) = (job, deleted)
-            && !self.store().volumes.contains_key(&volume_name(&job))
-        {
-            self.kubelet.volume_deleted(&job);
-        }
-        deleted
+        let volume_went = {
+            let mut store = self.store();
+            let found = store.workflows.get(name).ok_or(Failure::NotFound)?;
+            if !as_expected(&found.seen) {
+                return Err(Failure::Conflict);
+            }
+            store.delete_workflow(name, at);
+            name.parse::<JobId>().ok().filter(|job| !store.volumes.contains_key(&volume_name(job)))
+        };
+        volume_went.iter().for_each(|job| self.kubelet.volume_deleted(job));
+        Ok(())
     }
 
     /// Deletes a pod by hand.

@@ -14,6 +14,7 @@
 
 mod content_urls;
 mod credentials;
+pub mod download;
 mod error;
 #[cfg(test)]
 pub(crate) mod faulty;
@@ -28,13 +29,14 @@ mod s3;
 pub mod secret_keys;
 mod target;
 mod tree;
+pub mod verify;
 
 pub use content_urls::ContentUrls;
 pub use credentials::{Credentials, IpfsCredentials, S3Credentials, Secret};
 pub use error::StorageError;
 pub use keys::{Folder, Keys};
 pub use place::Place;
-pub use result_store::{Removed, ResultStore, Stored};
+pub use result_store::{Relinked, Removed, ResultStore, Stored};
 pub use results::open_results;
 pub use target::{Ipfs, IpfsCluster, S3, Target, Targets};
 pub use tree::{Broken, TreeFile, TreeSource, TreeStore};
@@ -46,7 +48,7 @@ use object_store::{
     Attribute, Attributes, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMultipartOptions,
     PutOptions, PutPayload, memory::InMemory, path::Path,
 };
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 /// A place for results. Clones share the connection.
 #[derive(Clone)]
@@ -121,6 +123,17 @@ impl Storage {
     /// The URL under which the old engine's array lists an object.
     pub fn url(&self, key: &str) -> String {
         format!("{}{}", self.base_url, target::percent_encode(key))
+    }
+
+    /// A URL by which anyone may read an object, for a while. None from a store that signs nothing; whether the object is
+    /// there is not asked.
+    ///
+    /// # Errors
+    ///
+    /// Any: who may sign may first have to be asked.
+    pub async fn link_to(&self, key: &Path, valid_for: Duration) -> Result<Option<String>, StorageError> {
+        let Some(bucket) = &self.bucket else { return Ok(None) };
+        bucket.link(key, valid_for).await.map(Some).map_err(|error| self.error(Action::Sign, key, &error))
     }
 
     /// How large an object may be to go in one request, and how large the parts of a larger one are.

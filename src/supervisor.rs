@@ -20,7 +20,10 @@ pub use crate::clock;
 use crate::{
     cluster::Cluster,
     plan::{
-        Action, Answer, Failure, Plan, Policy, Target, Verdict, View, cadence, look::Look, panic_text, plan,
+        Action, Answer, Failure, Plan, Policy, Target, Verdict, View, cadence,
+        cohort::{self, Cohorts},
+        look::Look,
+        panic_text, plan,
         view::OwnLease,
     },
     workflow::record::Holder,
@@ -186,8 +189,9 @@ impl Supervisor {
 
     fn look(&self, view: &View, look: Look) -> BoxFuture<'static, Event> {
         let (cluster, newest, limit) = (self.cluster.clone(), view.newest(look), self.policy.request_timeout);
+        let cohorts = if look == Look::Finished { cohort::awaited(view) } else { Cohorts::All };
         async move {
-            let asked = tokio::time::timeout(limit, act::look(&*cluster, look, newest));
+            let asked = tokio::time::timeout(limit, act::look(&*cluster, look, &cohorts, newest));
             let not_done = |error: String| Err(Failure::NotDone { error, after: None });
             let result = match AssertUnwindSafe(asked).catch_unwind().await {
                 Ok(Ok(result)) => result,

@@ -8,6 +8,7 @@ pub mod asset;
 pub mod code;
 pub mod digest;
 pub mod document;
+pub mod duration;
 pub mod facts;
 pub mod job;
 pub mod notice;

@@ -1,18 +1,28 @@
-//! `check`: what configuration is in force and where it is from; or what the engine understands of a workflow file.
+//! `check`: what configuration is in force and where it is from; or what the engine understands of a workflow file; or what
+//! an old deployment's variables are here.
 //!
 //! Nothing is run and no cluster is asked. The configuration is read in either case, so that one command in a pipeline
 //! finds what is wrong with both.
 
+mod from_env;
 mod workflow;
 
 use super::{
+    chain,
     config_args::ConfigArgs,
     output::{self, Output},
+    refusal::Refusal,
+    run::settings,
+    templates,
 };
 use crate::{
+    cluster::{manifest::Settings, template::trial},
     config::{Effective, Loaded},
     exit::Exit,
-    workflow::document::{Document, Fault},
+    workflow::{
+        Stage,
+        document::{Document, Fault},
+    },
 };
 use std::{
     io::{self, Write},
@@ -31,6 +41,13 @@ pub struct CheckArgs {
     /// The form of the answer; with json, standard output has one JSON document and nothing else
     #[arg(short, long, value_enum, default_value_t, hide_possible_values = true, value_name = "table|json")]
     output: Output,
+    /// Show what the variables of an old deployment are in a file of this engine: FILE is its Deployment, its list
+    /// of variables, or KEY=VALUE lines. Credentials are named, never shown
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "files"])]
+    from_env: Option<PathBuf>,
+    /// Show the pod that this stage gets of an example, templates and all, instead: a manifest, as JSON
+    #[arg(long, value_name = "configure|algorithm|filter|publish", conflicts_with = "file", value_parser = stage)]
+    pod: Option<Stage>,
     /// A workflow to check instead: a document, or the manifest of the ConfigMap that holds one
     file: Option<PathBuf>,
 }
@@ -39,10 +56,21 @@ const EXAMPLES: &str = "\
 Examples:
   operator-engine check --config site.toml
   OPERATOR_ENGINE__LIMITS__MAX_JOBS=20 operator-engine check | grep -v default
+  operator-engine check --config site/ --pod algorithm
   operator-engine check manifests/examples/penguins/workflow.yaml
   kubectl kustomize manifests/examples/penguins | operator-engine check /dev/stdin
+  operator-engine check --from-env old/operator.yml > site.toml
 
 Exit codes: 0 all is well · 3 the configuration cannot be used · 14 the workflow would be refused";
+
+/// A workflow that can be read.
+#[derive(Debug)]
+pub struct Readable {
+    /// Its document.
+    pub document: Document,
+    /// What is odd about what it is in, each a sentence without its full stop.
+    pub warnings: Vec<String>,
+}
 
 /// Why there is no document.
 #[derive(Debug)]
@@ -60,14 +88,21 @@ pub enum Unusable {
 /// cannot, and [`Exit::Failure`] when the answer cannot be written.
 pub fn run(
     args: CheckArgs,
-    read: impl FnOnce(&Path) -> Result<Document, Unusable>,
+    read: impl FnOnce(&Path) -> Result<Readable, Unusable>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Exit {
+    if let Some(path) = &args.from_env {
+        let told = match from_env::Migration::read(path) {
+            Ok(migration) => migration.write(args.output, out).map(|()| Exit::Success),
+            Err(error) => Ok(Refusal::new(Exit::Configuration, chain(&error)).tell(args.output, out, err)),
+        };
+        return told.unwrap_or(Exit::Failure);
+    }
     let loaded = args.config.load();
     let answered = match loaded {
         Ok(loaded) => answer(&args, &loaded, read, out, err),
-        Err(errors) => unusable(&args, &errors.to_string(), out, err).map(|()| Exit::Configuration),
+        Err(errors) => Ok(Refusal::from(errors).tell(args.output, out, err)),
     };
     answered.unwrap_or(Exit::Failure)
 }
@@ -75,37 +110,63 @@ pub fn run(
 fn answer(
     args: &CheckArgs,
     loaded: &Loaded,
-    read: impl FnOnce(&Path) -> Result<Document, Unusable>,
+    read: impl FnOnce(&Path) -> Result<Readable, Unusable>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<Exit> {
     for warning in &loaded.warnings {
         writeln!(err, "warning: {warning}")?;
     }
+    let settings = match pods(args, loaded) {
+        Ok(settings) => settings,
+        Err(error) => return Ok(Refusal::new(Exit::Configuration, error).tell(args.output, out, err)),
+    };
+    if let Some(stage) = args.pod {
+        let pod = settings.and_then(|settings| trial::sample(stage, &settings, &loaded.config.plan_policy()));
+        output::json(out, &pod)?;
+        return Ok(Exit::Success);
+    }
     let Some(file) = &args.file else {
         values(&loaded.values, args.output, out)?;
         return Ok(Exit::Success);
     };
     match read(file) {
-        Ok(document) => {
-            workflow::understood(&document, &loaded.config.limits, args.output, out)?;
+        Ok(Readable { document, warnings }) => {
+            for warning in &warnings {
+                writeln!(err, "warning: {warning}")?;
+            }
+            workflow::understood(&document, &warnings, &loaded.config, args.output, out)?;
             Ok(Exit::Success)
         }
         Err(Unusable::Faults(faults)) => {
-            workflow::faults(file, &faults, args.output, out)?;
-            Ok(Exit::WorkflowRefused)
+            let refusal = Refusal::of_faults(&file.display().to_string(), faults);
+            match args.output {
+                Output::Json => Ok(refusal.tell(args.output, out, err)),
+                // What was asked for is what is wrong: that is the answer, and no mishap.
+                Output::Table => workflow::faults(&refusal, out).map(|()| Exit::WorkflowRefused),
+            }
         }
         Err(Unusable::Unreadable(message)) => {
-            unusable(args, &message, out, err)?;
-            Ok(Exit::WorkflowRefused)
+            Ok(Refusal::new(Exit::WorkflowRefused, message).tell(args.output, out, err))
         }
     }
 }
 
-/// For people on `err`; a program finds it in the document that it expects.
-fn unusable(args: &CheckArgs, error: &str, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
-    writeln!(err, "error: {error}")?;
-    if args.output == Output::Json { output::json(out, &serde_json::json!({ "error": error })) } else { Ok(()) }
+fn stage(text: &str) -> Result<Stage, String> {
+    let known = Stage::ALL.into_iter().find(|stage| stage.as_str() == text);
+    known.ok_or_else(|| "the stages are configure, algorithm, filter and publish".to_owned())
+}
+
+/// What pods are made of, with templates that were tried. None without a store, where no pod is made.
+fn pods(args: &CheckArgs, loaded: &Loaded) -> Result<Option<Settings>, String> {
+    let templates = templates::load(&args.config, &loaded.config).map_err(|errors| errors.to_string())?;
+    let settings = match settings(&loaded.config) {
+        Ok(settings) => Settings { templates, ..settings },
+        Err(error) if args.pod.is_some() => return Err(error.to_string()),
+        Err(_) => return Ok(None),
+    };
+    templates::try_on(&settings, &loaded.config.plan_policy()).map_err(|errors| errors.to_string())?;
+    Ok(Some(settings))
 }
 
 /// Every value and its source. A value is as TOML has it, so that a line can be copied into a file.
@@ -140,7 +201,7 @@ mod tests {
     fn check(
         words: &[&str],
         environment: &[(&str, &str)],
-        document: Result<Document, Unusable>,
+        document: Result<Readable, Unusable>,
     ) -> (Exit, String, String) {
         let args = args(words);
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -150,7 +211,7 @@ mod tests {
         (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
-    fn nothing() -> Result<Document, Unusable> {
+    fn nothing() -> Result<Readable, Unusable> {
         Err(Unusable::Unreadable("not asked for".to_owned()))
     }
 

@@ -6,9 +6,10 @@
 
 use crate::{
     cluster::DOCUMENT_KEYS,
+    config,
     exit::Exit,
     pod::{
-        configure::{self, ConfigureTask, FetchPolicy},
+        configure::{self, ConfigureTask, FetchPolicy, Keys},
         layout::Layout,
         parent::Parent,
         termination,
@@ -108,6 +109,7 @@ async fn provision(args: &Args) -> ConfigureReport {
         job: args.job.clone(),
         document,
         policy: args.policy.clone(),
+        keys: Keys::of(&config::environment()),
         layout: Layout::new(&args.data),
         documents_dir: args.documents.clone(),
         local_folder: args.local_folder.clone(),

@@ -7,11 +7,14 @@
 mod beside;
 mod manifest;
 
-use crate::workflow::{Document, JobId, document::bounded, job::InvalidJobId};
+use crate::{
+    clock::Clock,
+    workflow::{Document, JobId, digest::Sha256, document::bounded, job::InvalidJobId, record::STATE_LABEL},
+};
 use std::{
     borrow::Cow,
     collections::BTreeMap,
-    fs::{self, File},
+    fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -35,6 +38,8 @@ pub struct Loaded {
     /// What to name a workflow without a name after: its folder if the file is called `workflow.*`, else the file. Job-id
     /// alphabet, at most 40 characters, so that a suffix still fits.
     pub stem: String,
+    /// Whether it is a ConfigMap's manifest, not a bare document.
+    pub is_manifest: bool,
     /// The folder of the file. `file:` urls of the local mode are below it.
     pub folder: PathBuf,
     /// The manifest's labels.
@@ -48,6 +53,43 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// What would keep an engine from running it as it stands, each a sentence; only a manifest has a name and labels.
+    pub fn oddities(&self) -> Vec<String> {
+        let mut odd = Vec::new();
+        if self.is_manifest && self.name.is_none() {
+            odd.push(
+                "the ConfigMap has no name: kubectl apply refuses it, and operator-engine submit makes one up"
+                    .to_owned(),
+            );
+        }
+        match self.labels.get(STATE_LABEL).map(String::as_str) {
+            Some("pending") => {}
+            None if self.is_manifest => odd.push(format!(
+                "the ConfigMap has no label {STATE_LABEL}: pending, so after kubectl apply no engine sees it; operator-engine submit \
+                 sets the label"
+            )),
+            None => {}
+            Some(other) => odd.push(format!(
+                "the ConfigMap's label {STATE_LABEL} is {other:?}; no engine begins a workflow whose state is not pending"
+            )),
+        }
+        odd
+    }
+
+    /// A job id that nothing had before: the workflow's own name, and a suffix from clock and process.
+    ///
+    /// # Errors
+    ///
+    /// The name makes none.
+    pub fn fresh_job(&self, clock: &dyn Clock) -> Result<JobId, InvalidJobId> {
+        let name = self.name.as_ref().map_or(self.stem.as_str(), JobId::as_str);
+        let seed = format!("{} {}", clock.now().wall, std::process::id());
+        let suffix: String = Sha256::of(seed).to_string().chars().take(8).collect();
+        let stem: String = name.chars().take(JobId::MAX_LEN - 1 - suffix.len()).collect();
+        let id = format!("{}-{suffix}", stem.trim_end_matches(['-', '.']));
+        id.parse()
+    }
+
     /// The document's text.
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(self.data.get(&self.document_key).map_or(&[], Vec::as_slice))
@@ -66,8 +108,10 @@ pub enum LoadError {
         #[source]
         source: io::Error,
     },
-    /// It is a folder.
-    #[error("{} is a folder; give the document in it, such as {}", path.display(), path.join(YAML_KEY).display())]
+    /// It is a folder without a document.
+    #[error(
+        "the folder {} has neither workflow.yaml nor workflow.json; give the file that is the document", path.display()
+    )]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -110,7 +154,7 @@ pub enum LoadError {
         message: &'static str,
     },
     /// Both documents, or none of them.
-    #[error("the ConfigMap has {}; keep exactly one of workflow.yaml and workflow.json", if *both { "two documents" } else { "no document" })]
+    #[error("the ConfigMap or folder has {}; keep exactly one of workflow.yaml and workflow.json", if *both { "two documents" } else { "no document" })]
     Documents {
         /// Whether there are two.
         both: bool,
@@ -137,19 +181,23 @@ pub enum LoadError {
 }
 
 /// Reads the workflow in `path`: a ConfigMap's manifest (YAML or JSON; also as the only ConfigMap of a `List` or of several
-/// YAML documents) or a bare document, whose `inline:` urls then name files in the same folder.
+/// YAML documents) or a bare document, whose `inline:` urls then name files in the same folder. A folder stands for the
+/// document in it, and `-` for standard input, whose folder is the working folder.
 ///
 /// # Errors
 ///
 /// See [`LoadError`]. A faulty document is no error here, see the module.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
-    let text = read_text(path, MAX_FILE_BYTES, || LoadError::TooLarge { path: path.to_owned() })?;
+    let path = &in_folder(path)?;
+    let from = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
+    let text = read_text(from, MAX_FILE_BYTES, || LoadError::TooLarge { path: path.to_owned() })?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = parent.canonicalize().map_err(|source| LoadError::Read { path: parent.to_owned(), source })?;
     let stem = stem(path, &folder);
     let loaded = match manifest::find(&text)? {
         Some(manifest) => Loaded {
             name: manifest.name,
+            is_manifest: true,
             stem,
             folder,
             labels: manifest.labels,
@@ -165,6 +213,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
             }
             Loaded {
                 name: None,
+                is_manifest: false,
                 stem,
                 folder,
                 labels: BTreeMap::new(),
@@ -186,6 +235,20 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     Ok(Loaded { document_key: document_key.to_owned(), ..loaded })
 }
 
+/// The document in a folder; any other path as it is.
+fn in_folder(path: &Path) -> Result<PathBuf, LoadError> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let found: Vec<_> =
+        [JSON_KEY, YAML_KEY].into_iter().map(|key| path.join(key)).filter(|file| file.exists()).collect();
+    match found.as_slice() {
+        [file] => Ok(file.clone()),
+        [] => Err(LoadError::Folder { path: path.to_owned() }),
+        _ => Err(LoadError::Documents { both: true }),
+    }
+}
+
 fn size(data: &BTreeMap<String, Vec<u8>>) -> usize {
     data.values().map(Vec::len).sum()
 }
@@ -198,9 +261,6 @@ fn read_text(path: &Path, limit: usize, too_large: impl Fn() -> LoadError) -> Re
 
 fn read_bytes(path: &Path, limit: usize, too_large: impl Fn() -> LoadError) -> Result<Vec<u8>, LoadError> {
     let cannot = |source| LoadError::Read { path: path.to_owned(), source };
-    if fs::metadata(path).map_err(cannot)?.is_dir() {
-        return Err(LoadError::Folder { path: path.to_owned() });
-    }
     let mut bytes = Vec::new();
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     File::open(path).and_then(|file| file.take(bound).read_to_end(&mut bytes)).map_err(cannot)?;

@@ -12,18 +12,8 @@ mod session;
 mod summary;
 mod work;
 
-use super::{
-    chain,
-    config_args::ConfigArgs,
-    load,
-    output::{self, Output},
-};
-use crate::{
-    config,
-    exit::Exit,
-    telemetry,
-    workflow::{JobId, Outcome},
-};
+use super::{chain, config_args::ConfigArgs, load, output::Output, refusal::Refusal};
+use crate::{config, exit::Exit, telemetry, workflow::JobId};
 use session::Session;
 use std::{
     io::{self, Write},
@@ -110,18 +100,5 @@ pub fn run(args: &LocalArgs) -> Exit {
 
 /// Says why there is no record to show, on standard error and, for a program, as the one JSON document on standard output.
 fn fail(args: &LocalArgs, exit: Exit, error: &str) -> Exit {
-    let _ = writeln!(io::stderr(), "error: {error}");
-    if args.output == Output::Json {
-        let outcome = (exit == Exit::WorkflowRefused).then_some(Outcome::Refused);
-        let _ = output::json(&mut io::stdout().lock(), &Failed { outcome, error });
-    }
-    exit
-}
-
-/// The answer of `-o json` where there is no record.
-#[derive(serde::Serialize)]
-struct Failed<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<Outcome>,
-    error: &'a str,
+    Refusal::new(exit, error).tell(args.output, &mut io::stdout().lock(), &mut io::stderr().lock())
 }

@@ -87,11 +87,16 @@ async fn published(args: PublishArgs) -> PublishReport {
         Ok(places) => places,
         Err(error) => return publish::unopened(error),
     };
+    let key = match config::operator_key(&config::environment()) {
+        Ok(key) => key,
+        Err(errors) => return publish::misconfigured(&errors.to_string()),
+    };
     let stop = CancellationToken::new();
     tokio::spawn(cancel_on_signal(stop.clone(), args.parent));
     let task = PublishTask {
         data: Layout::new(args.data),
         facts,
+        key,
         max_files: args.max_files,
         max_bytes: args.max_bytes,
         progress: Box::new(io::stdout()),

@@ -1,20 +1,26 @@
 //! `run`: the engine in a cluster, until it is told to stop.
 
 mod announcing;
+mod expiry;
 mod milestones;
 mod notifying;
 #[cfg(test)]
 mod tests;
 
-use super::{chain, config_args::ConfigArgs};
+use super::{
+    chain,
+    config_args::ConfigArgs,
+    templates::{self, TemplateErrors},
+};
 use crate::{
     clock::{Clock, SystemClock},
     cluster::{
         command,
         kube::{ConnectError, Kube, announce::Announcer, connect, events},
         manifest::Settings,
+        placement,
     },
-    config::{self, Config, ConfigErrors, LogFormat},
+    config::{self, Config, ConfigErrors, LogFormat, Taint},
     exit::Exit,
     http::{Pages, serve},
     notify::{DeliverError, Round},
@@ -26,6 +32,7 @@ use crate::{
 use announcing::Announcing;
 use milestones::Milestones;
 use std::{
+    collections::BTreeMap,
     io::{self, Write as _},
     path::PathBuf,
     sync::Arc,
@@ -47,13 +54,17 @@ pub struct RunArgs {
 
 /// Why the engine ended, other than by request.
 #[derive(Debug, thiserror::Error)]
-enum RunError {
+pub(super) enum RunError {
     #[error("nothing says where results go: set storage.kind and what it needs")]
     NoStorage,
+    #[error(transparent)]
+    Templates(#[from] TemplateErrors),
     #[error("the cluster cannot be reached")]
     Connect(#[from] ConnectError),
     #[error("the pages cannot be served on {0}; set http.listen to a free address, or to \"\" for none")]
     Listen(std::net::SocketAddr, #[source] io::Error),
+    #[error(transparent)]
+    Credentials(#[from] ConfigErrors),
     #[error("signals cannot be received")]
     Signals(#[source] io::Error),
     #[error("the operator's key cannot be used")]
@@ -66,7 +77,9 @@ enum RunError {
 
 impl RunError {
     fn exit(&self) -> Exit {
-        if matches!(self, Self::NoStorage | Self::Key(_)) { Exit::Configuration } else { Exit::Failure }
+        let of_configuration =
+            matches!(self, Self::NoStorage | Self::Credentials(_) | Self::Key(_) | Self::Templates(_));
+        if of_configuration { Exit::Configuration } else { Exit::Failure }
     }
 }
 
@@ -108,7 +121,8 @@ pub fn run(args: &RunArgs) -> Exit {
 }
 
 async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
-    let settings = settings(config)?;
+    let settings = Settings { templates: templates::load(&args.config, config)?, ..settings(config)? };
+    templates::try_on(&settings, &config.plan_policy())?;
     let key = config::operator_key(&config::environment()).map_err(RunError::Key)?;
     let connection = connect(args.kubeconfig.as_deref(), config.cadence.request_timeout).await?;
     let namespace = config.engine.jobs_namespace.clone().unwrap_or(connection.namespace);
@@ -149,6 +163,9 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     });
     let mut milestones =
         config.engine.events.then(|| (Milestones::default(), events::tell(&connection.client, &namespace)));
+    let environment = config::environment();
+    let sweep = (cluster.clone(), clock.clone(), me.identity.clone());
+    let sweeps = expiry::start(config, &environment, sweep.0, sweep.1, sweep.2, pages.clone(), stop.clone())?;
     let engine = Supervisor::new(
         cluster,
         clock,
@@ -172,12 +189,16 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
         // An attempt under way is carried to its end; it is bounded by its own time limits.
         let _ = outbox.await;
     }
+    if let Some(sweeps) = sweeps {
+        // The run in hand. It may be broken off at any point, so whoever insists loses nothing.
+        let _ = sweeps.await;
+    }
     tracing::info!("the engine ends");
     Ok(ended?)
 }
 
 /// The first signal asks for an orderly end, the second one insists.
-fn end_on_signal(stop: CancellationToken) -> Result<(), RunError> {
+pub(super) fn end_on_signal(stop: CancellationToken) -> Result<(), RunError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
     tokio::spawn(async move {
@@ -198,7 +219,7 @@ fn end_on_signal(stop: CancellationToken) -> Result<(), RunError> {
 }
 
 /// The Lease's name comes from the configured instance (a pod's UID), the identity is this process's own.
-fn identity(config: &Config, clock: &dyn Clock) -> Holder {
+pub(super) fn identity(config: &Config, clock: &dyn Clock) -> Holder {
     let random = Sha256::of(format!("{} {}", clock.now().wall, std::process::id())).to_string();
     let short: String = random.chars().take(10).collect();
     let instance = config.engine.instance.clone().unwrap_or_else(|| short.clone());
@@ -206,9 +227,13 @@ fn identity(config: &Config, clock: &dyn Clock) -> Holder {
     Holder { identity: format!("{lease}-{short}"), lease }
 }
 
-fn settings(config: &Config) -> Result<Settings, RunError> {
+/// What pods are made of, by the configuration, without templates.
+pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
     let Config { limits, images, pods, storage, .. } = config;
     let Some(targets) = storage.targets.clone() else { return Err(RunError::NoStorage) };
+    let tolerated = |taints: &[Taint]| {
+        taints.iter().map(|taint| placement::toleration(&taint.key, taint.value.as_deref(), taint.effect)).collect()
+    };
     let own = |image: &Option<String>| image.clone().unwrap_or_else(|| images.engine.clone());
     Ok(Settings {
         commands: command::Settings { fetch: config.fetch.policy(), targets, max_log: limits.max_log },
@@ -219,7 +244,10 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
         service_account: pods.service_account.clone(),
         node_scope: pods.node_selector_scope.clone(),
         runtime_class: pods.runtime_class.clone(),
-        tolerations: Vec::new(),
+        tolerations: tolerated(&pods.tolerations),
+        gpu_tolerations: tolerated(&pods.gpu_tolerations),
+        gpu_node_selector: pods.gpu_node_labels.iter().map(|l| (l.key.clone(), l.value.clone())).collect(),
+        templates: BTreeMap::new(),
         storage_class: pods.storage_class.clone(),
         disk: limits.disk,
         resources: limits.resources(),
@@ -228,5 +256,6 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
         results_claim: storage.claim.clone(),
         adminlogs_claim: storage.adminlogs_claim.clone(),
         storage_secret: storage.secret.clone(),
+        inputs_secret: config.fetch.secret.clone(),
     })
 }

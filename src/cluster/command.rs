@@ -4,7 +4,10 @@
 
 use crate::{
     plan::pod::{PodSpec, Subject, Task},
-    pod::{configure::FetchPolicy, layout::Layout},
+    pod::{
+        configure::{FetchPolicy, Keys},
+        layout::Layout,
+    },
     storage::Targets,
 };
 use std::path::{Path, PathBuf};
@@ -41,7 +44,7 @@ pub fn arguments(spec: &PodSpec, settings: &Settings, places: &Places) -> Option
     let data = places.layout.root();
     let parent = places.parent.map(|pid| pid.to_string());
     match &spec.task {
-        Task::Configure { document } => {
+        Task::Configure { document, .. } => {
             line.word("configure").option("--job", spec.job.as_str());
             line.option("--sha256", &document.to_string());
             line.path("--documents", &places.documents).path("--data", data);
@@ -73,6 +76,20 @@ pub fn arguments(spec: &PodSpec, settings: &Settings, places: &Places) -> Option
         }
     }
     Some(line.0)
+}
+
+/// The keys that a configure pod needs for its document, by the names of their variables: the operator's if there is a provider
+/// to be asked, the admin's if it names one of his buckets. Other stages need none of these.
+pub fn input_keys(spec: &PodSpec, fetch: &FetchPolicy) -> Vec<&'static str> {
+    let Task::Configure { remote, buckets, .. } = &spec.task else { return Vec::new() };
+    let mut names = Vec::new();
+    if *remote {
+        names.extend(Keys::OPERATOR);
+    }
+    if fetch.s3.buckets.iter().any(|bucket| buckets.contains(bucket)) {
+        names.extend(Keys::S3);
+    }
+    names
 }
 
 /// The seven variables that an algorithm and a filter see, in the old engine's names. Other stages see none of them.

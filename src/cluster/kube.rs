@@ -2,30 +2,38 @@
 //!
 //! Requests are sent once: the client's own retry is off, because it repeats writes blindly, minutes after the Lease that
 //! justified them may have run out (kube-rs/kube#2082). Reads have a time limit, which the client by default has not. Lists
-//! of workflows fetch metadata only. Absent: watches, cluster-scoped requests, logs, Secrets.
+//! of workflows fetch metadata only, and of what comes only the parts that count are kept (`wire`). Absent: watches,
+//! cluster-scoped requests, Secrets; logs are read for people only ([`Submitter`]).
 
 pub mod announce;
+mod archive;
 mod classify;
 mod connect;
 mod convert;
 pub mod events;
 mod lease;
 mod lists;
+mod objects;
+mod retry_after;
+mod submitter;
+mod wire;
 
 pub use connect::{ConnectError, Connection, connect};
+pub use submitter::{Log, Registered, Registration, Submitter};
 
 use super::{
     Cluster, Freshness, WorkflowRead, document_text,
-    manifest::{self, COMPONENT_LABEL, MANAGED_BY, Settings, WORKFLOW_LABEL},
+    manifest::{self, COHORT_LABEL, COMPONENT_LABEL, MANAGED_BY, OWNER_LABEL, Settings, WORKFLOW_LABEL},
     restricted::{Profile, violations},
 };
 use crate::{
     plan::{
         Failure,
         action::Write,
+        cohort::Cohorts,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
+        seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, VolumeSeen, WorkflowSeen},
     },
     workflow::{
         JobId, Stage,
@@ -42,20 +50,19 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, Client,
-    api::{DeleteParams, PartialObjectMeta, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, PostParams, Preconditions},
+    core::Request,
 };
 use lease::lease;
+use objects::Objects;
 use serde_json::json;
 use std::time::Duration;
 
 /// A namespace of a Kubernetes cluster.
 pub struct Kube {
-    workflows: Api<ConfigMap>,
-    pods: Api<Pod>,
-    /// The same, for deletions that answer with what they deleted: metadata is enough.
-    pod_metadata: Api<PartialObjectMeta<Pod>>,
-    volumes: Api<PersistentVolumeClaim>,
-    volume_metadata: Api<PartialObjectMeta<PersistentVolumeClaim>>,
+    workflows: Objects,
+    pods: Objects,
+    volumes: Objects,
     leases: Api<Lease>,
     settings: Settings,
 }
@@ -64,11 +71,9 @@ impl Kube {
     /// The objects of `namespace`, by way of `client`.
     pub fn new(client: &Client, namespace: &str, settings: Settings) -> Self {
         Self {
-            workflows: Api::namespaced(client.clone(), namespace),
-            pods: Api::namespaced(client.clone(), namespace),
-            pod_metadata: Api::namespaced(client.clone(), namespace),
-            volumes: Api::namespaced(client.clone(), namespace),
-            volume_metadata: Api::namespaced(client.clone(), namespace),
+            workflows: Objects::of::<ConfigMap>(client, namespace),
+            pods: Objects::of::<Pod>(client, namespace),
+            volumes: Objects::of::<PersistentVolumeClaim>(client, namespace),
             leases: Api::namespaced(client.clone(), namespace),
             settings,
         }
@@ -79,22 +84,16 @@ impl Kube {
 impl Cluster for Kube {
     async fn list_workflows(&self, look: Look, freshness: Freshness) -> Result<Listed<WorkflowSeen>, Failure> {
         let parameters = lists::fresh(lists::workflows(look), freshness);
-        let list = self.workflows.list_metadata(&parameters).await.map_err(read_failure)?;
-        let version = convert::list_version(&list.metadata);
-        Ok(Listed { items: list.items.iter().map(|object| workflow_seen(&object.metadata)).collect(), version })
+        self.workflows.list(parameters, Request::list_metadata, workflow_seen).await.map_err(read_failure)
     }
 
     async fn read_workflow(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
-        let found = self.workflows.get_metadata_opt(name).await.map_err(read_failure)?;
-        Ok(found.map(|object| workflow_seen(&object.metadata)))
+        Ok(self.workflows.get_metadata(name).await.map_err(read_failure)?.map(workflow_seen))
     }
 
     async fn read_document(&self, name: &str) -> Result<Option<WorkflowRead>, Failure> {
-        let found = self.workflows.get_opt(name).await.map_err(read_failure)?;
-        Ok(found.map(|object| WorkflowRead {
-            seen: workflow_seen(&object.metadata),
-            document: document_text(&document_data(object)),
-        }))
+        let found = self.workflows.get(name).await.map_err(read_failure)?;
+        Ok(found.map(document_data).map(|(seen, data)| WorkflowRead { seen, document: document_text(&data) }))
     }
 
     async fn write_workflow(&self, name: &str, write: &Write) -> Result<WorkflowSeen, Failure> {
@@ -111,23 +110,20 @@ impl Cluster for Kube {
             "labels": {STATE_LABEL: write.state.as_str(), NOTIFY_LABEL: write.record.notices.owed().then_some(OWED)},
             "annotations": {STATUS_ANNOTATION: record},
         }});
-        match self.workflows.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch)).await {
-            Ok(object) => Ok(workflow_seen(&object.metadata)),
+        match self.workflows.patch_metadata(name, &patch).await {
+            Ok(object) => Ok(workflow_seen(object)),
             Err(error) if classify::is_another(&error) => Err(Failure::Conflict),
             Err(error) => Err(write_failure(error)),
         }
     }
 
-    async fn list_pods(&self, look: Look, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
-        let parameters = lists::fresh(lists::pods(look), freshness);
-        let list = self.pods.list(&parameters).await.map_err(read_failure)?;
-        let version = convert::list_version(&list.metadata);
-        Ok(Listed { items: list.items.iter().map(pod_seen).collect(), version })
+    async fn list_pods(&self, look: Look, cohorts: &Cohorts, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
+        let parameters = lists::fresh(lists::pods(look, cohorts), freshness);
+        self.pods.list(parameters, Request::list, pod_seen).await.map_err(read_failure)
     }
 
     async fn read_pod(&self, name: &str) -> Result<Option<PodSeen>, Failure> {
-        let found = self.pods.get_opt(name).await.map_err(read_failure)?;
-        Ok(found.as_ref().map(pod_seen))
+        Ok(self.pods.get(name).await.map_err(read_failure)?.map(pod_seen))
     }
 
     async fn create_pod(&self, spec: &PodSpec) -> Result<PodSeen, Failure> {
@@ -138,11 +134,11 @@ impl Cluster for Kube {
             let message = format!("the pod would break rules of pod security: {}", broken.join("; "));
             return Err(Failure::Refused { reason: "PodSecurity".to_owned(), message });
         }
-        match self.pods.create(&PostParams::default(), &pod).await {
-            Ok(made) => Ok(pod_seen(&made)),
+        match self.pods.create(&pod).await {
+            Ok(made) => Ok(pod_seen(made)),
             Err(error) if classify::already_exists(&error) => {
-                let found = self.pods.get_opt(&spec.name()).await.map_err(read_back_failure)?;
-                found.as_ref().map(pod_seen).ok_or_else(gone_again)
+                let found = self.pods.get(&spec.name()).await.map_err(read_back_failure)?;
+                found.map(pod_seen).ok_or_else(gone_again)
             }
             Err(error) => Err(write_failure(error)),
         }
@@ -152,8 +148,7 @@ impl Cluster for Kube {
         // A deadline in the past: the kubelet ends the pod as it ends one whose time is up, and the object stays, with
         // exit code and message. Deleting it would take both along, and free its name.
         let patch = json!({"metadata": {"uid": uid.0}, "spec": {"activeDeadlineSeconds": 1}});
-        let patched = self.pods.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
-        let pod = match patched {
+        let pod: wire::Pod = match self.pods.patch(name, &patch).await {
             Err(error) if classify::is_another(&error) => return Err(Failure::NotFound),
             other => other.map_err(write_failure)?,
         };
@@ -166,43 +161,41 @@ impl Cluster for Kube {
         let resource_version = pod.metadata.resource_version.clone();
         let preconditions = Some(Preconditions { uid: Some(uid.0.clone()), resource_version });
         let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
-        self.pods.delete(name, &parameters).await.map(|_| Leaving::Deleted).map_err(write_failure)
+        self.pods.delete(name, &parameters).await.map(|()| Leaving::Deleted).map_err(write_failure)
     }
 
-    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {
-        let selector = lists::of_jobs(stage, jobs)?;
-        let deleted = self.pod_metadata.delete_collection(&DeleteParams::background(), &selector).await;
-        deleted.map(|_| ()).map_err(write_failure)
+    async fn delete_pods(&self, stage: Option<Stage>, owners: &[Owner]) -> Result<(), Failure> {
+        let selector = lists::owned_by(stage, owners)?;
+        self.pods.delete_collection(&selector).await.map_err(write_failure)
     }
 
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure> {
-        let list = self.volumes.list_metadata(&lists::ours()).await.map_err(read_failure)?;
-        let version = convert::list_version(&list.metadata);
-        Ok(Listed { items: list.items.iter().map(|object| volume_seen(&object.metadata)).collect(), version })
+        let list = self.volumes.list(lists::ours(), Request::list_metadata, convert::volume_kept).await;
+        let Listed { items, version } = list.map_err(read_failure)?;
+        Ok(Listed { items: items.into_iter().flatten().collect(), version })
     }
 
     async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure> {
         let claim = manifest::volume(job, owner, &self.settings);
-        match self.volumes.create(&PostParams::default(), &claim).await {
-            Ok(made) => Ok(volume_seen(&made.metadata)),
+        match self.volumes.create(&claim).await {
+            Ok(made) => Ok(volume_seen(made)),
             Err(error) if classify::already_exists(&error) => {
                 let name = claim.metadata.name.unwrap_or_default();
-                let found = self.volumes.get_metadata_opt(&name).await.map_err(read_back_failure)?;
-                found.map(|object| volume_seen(&object.metadata)).ok_or_else(gone_again)
+                let found = self.volumes.get_metadata(&name).await.map_err(read_back_failure)?;
+                found.map(volume_seen).ok_or_else(gone_again)
             }
             Err(error) => Err(write_failure(error)),
         }
     }
 
-    async fn delete_volumes(&self, jobs: &[JobId]) -> Result<(), Failure> {
-        let selector = lists::of_jobs(None, jobs)?;
-        let deleted = self.volume_metadata.delete_collection(&DeleteParams::background(), &selector).await;
-        deleted.map(|_| ()).map_err(write_failure)
+    async fn delete_volumes(&self, owners: &[Owner]) -> Result<(), Failure> {
+        let selector = lists::owned_by(None, owners)?;
+        self.volumes.delete_collection(&selector).await.map_err(write_failure)
     }
 
     async fn list_leases(&self) -> Result<Listed<LeaseSeen>, Failure> {
         let list = self.leases.list(&lists::ours()).await.map_err(read_failure)?;
-        let version = convert::list_version(&list.metadata);
+        let version = convert::version(list.metadata.resource_version.as_deref());
         Ok(Listed { items: list.items.iter().map(lease_seen).collect(), version })
     }
 

@@ -8,7 +8,11 @@
 mod credentials;
 mod results;
 
-use super::command::{self, Places};
+use super::{
+    command::{self, Places},
+    placement,
+    template::Template,
+};
 use crate::{
     plan::{
         pod::{PodSpec, Task},
@@ -37,8 +41,12 @@ pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "operator-
 pub const WORKFLOW_LABEL: &str = "workflow";
 /// The label with the stage; likewise.
 pub const COMPONENT_LABEL: &str = "component";
+/// The label with the workflow's UID: deletions select by it, since a name may be another workflow's by then.
+pub const OWNER_LABEL: &str = "operator-engine/workflow-uid";
+/// The label with a pod's [`Cohort`](crate::plan::cohort::Cohort).
+pub const COHORT_LABEL: &str = "operator-engine/cohort";
 /// The container's name, as in the old engine.
-const CONTAINER: &str = "workflow-executor";
+pub(super) const CONTAINER: &str = "workflow-executor";
 /// Where our own image has the program.
 const PROGRAM: &str = "/operator-engine";
 /// The user of pods whose image says nothing better: not root, and the owner of nothing.
@@ -65,6 +73,12 @@ pub struct Settings {
     pub runtime_class: Option<String>,
     /// Tolerations of all pods.
     pub tolerations: Vec<Toleration>,
+    /// Tolerations of algorithms that get GPUs.
+    pub gpu_tolerations: Vec<Toleration>,
+    /// The node labels that algorithms with GPUs need.
+    pub gpu_node_selector: BTreeMap<String, String>,
+    /// What lies under the pods of a stage.
+    pub templates: BTreeMap<Stage, Template>,
     /// The volume's storage class; the cluster's default if none.
     pub storage_class: Option<String>,
     /// The volume's size in bytes, and the limit of local storage.
@@ -81,6 +95,8 @@ pub struct Settings {
     pub adminlogs_claim: Option<String>,
     /// The Secret that publish takes its credentials from.
     pub storage_secret: String,
+    /// The Secret with the keys that inputs may need.
+    pub inputs_secret: String,
 }
 
 /// What the engine's own stages get. They stream, so it does not depend on what they move.
@@ -90,7 +106,7 @@ const OWN: Resources = Resources { cpu_millis: 500, memory: 256 << 20, gpus: 0 }
 pub fn volume(job: &JobId, owner: &Uid, settings: &Settings) -> PersistentVolumeClaim {
     let size = BTreeMap::from([("storage".to_owned(), bytes(settings.disk))]);
     PersistentVolumeClaim {
-        metadata: metadata(volume_name(job), job, owner, None),
+        metadata: metadata(volume_name(job), job, owner),
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
             storage_class_name: settings.storage_class.clone(),
@@ -105,8 +121,13 @@ pub fn volume(job: &JobId, owner: &Uid, settings: &Settings) -> PersistentVolume
 pub fn pod(spec: &PodSpec, settings: &Settings) -> Pod {
     let root = settings.allow_root && matches!(spec.stage, Stage::Algorithm | Stage::Filter);
     let grace = spec.grace + REPORTING;
-    Pod {
-        metadata: metadata(spec.name(), &spec.job, &spec.owner, Some(spec.stage)),
+    let mut metadata = metadata(spec.name(), &spec.job, &spec.owner);
+    metadata.labels.get_or_insert_default().extend([
+        (COMPONENT_LABEL.to_owned(), spec.stage.to_string()),
+        (COHORT_LABEL.to_owned(), spec.cohort.to_string()),
+    ]);
+    let pod = Pod {
+        metadata,
         spec: Some(Spec {
             restart_policy: Some("Never".to_owned()),
             active_deadline_seconds: Some(seconds(spec.deadline)),
@@ -118,12 +139,9 @@ pub fn pod(spec: &PodSpec, settings: &Settings) -> Pod {
                 .pull_secret
                 .as_ref()
                 .map(|name| vec![LocalObjectReference { name: name.clone() }]),
-            node_selector: settings
-                .node_scope
-                .as_ref()
-                .map(|scope| BTreeMap::from([("scope".to_owned(), scope.clone())])),
+            node_selector: placement::node_selector(spec, settings),
             runtime_class_name: settings.runtime_class.clone(),
-            tolerations: (!settings.tolerations.is_empty()).then(|| settings.tolerations.clone()),
+            tolerations: placement::tolerations(spec, settings),
             security_context: Some(PodSecurityContext {
                 run_as_non_root: Some(!root),
                 run_as_user: (!root).then_some(USER),
@@ -139,6 +157,10 @@ pub fn pod(spec: &PodSpec, settings: &Settings) -> Pod {
             ..Default::default()
         }),
         ..Default::default()
+    };
+    match settings.templates.get(&spec.stage) {
+        Some(template) => template.under(pod),
+        None => pod,
     }
 }
 
@@ -187,7 +209,7 @@ fn variables(spec: &PodSpec, settings: &Settings, places: &Places) -> Vec<EnvVar
     let plain =
         |(name, value): (&str, String)| EnvVar { name: name.to_owned(), value: Some(value), ..Default::default() };
     let plain = command::variables(spec, &places.layout).into_iter().map(plain);
-    plain.chain(credentials::variables(spec.stage, settings)).collect()
+    plain.chain(credentials::variables(spec, settings)).collect()
 }
 
 fn image(spec: &PodSpec, settings: &Settings) -> String {
@@ -221,6 +243,8 @@ const DOCUMENTS: &str = "/workflow";
 const DATA_VOLUME: &str = "data";
 const DOCUMENTS_VOLUME: &str = "workflow";
 const TMP_VOLUME: &str = "tmp";
+/// The names of the engine's own volumes in a pod.
+pub(super) const RESERVED_VOLUMES: [&str; 5] = [DATA_VOLUME, DOCUMENTS_VOLUME, TMP_VOLUME, "results", "adminlogs"];
 
 fn mounts(spec: &PodSpec, settings: &Settings) -> Vec<VolumeMount> {
     let whole = |read_only: bool| VolumeMount {
@@ -280,15 +304,13 @@ fn volumes(spec: &PodSpec, settings: &Settings) -> Vec<Volume> {
     volumes
 }
 
-fn metadata(name: String, job: &JobId, owner: &Uid, stage: Option<Stage>) -> ObjectMeta {
-    let mut labels = BTreeMap::from([
+fn metadata(name: String, job: &JobId, owner: &Uid) -> ObjectMeta {
+    let labels = BTreeMap::from([
         (MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()),
         (WORKFLOW_LABEL.to_owned(), job.to_string()),
         ("app".to_owned(), job.to_string()),
+        (OWNER_LABEL.to_owned(), owner.to_string()),
     ]);
-    if let Some(stage) = stage {
-        labels.insert(COMPONENT_LABEL.to_owned(), stage.to_string());
-    }
     ObjectMeta {
         name: Some(name),
         labels: Some(labels),

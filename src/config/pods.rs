@@ -1,6 +1,10 @@
 //! `[images]` and `[pods]`: what pods are made of and where they run.
 
-use super::values::{Values, optional};
+use super::{
+    taint::{NodeLabel, Taint},
+    values::{Values, optional},
+};
+use std::path::PathBuf;
 
 /// `[images]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +67,14 @@ pub struct Pods {
     pub service_account: String,
     /// The value that the node label `scope` must have.
     pub node_selector_scope: Option<String>,
+    /// Taints that all pods tolerate.
+    pub tolerations: Vec<Taint>,
+    /// Taints that algorithms with GPUs tolerate.
+    pub gpu_tolerations: Vec<Taint>,
+    /// Labels of nodes for algorithms with GPUs.
+    pub gpu_node_labels: Vec<NodeLabel>,
+    /// Where templates of pods lie.
+    pub templates: Option<PathBuf>,
     /// Of all pods; none: the node's default.
     pub runtime_class: Option<String>,
     /// Whether algorithms and filters may run as root.
@@ -76,6 +88,10 @@ impl Pods {
         Self {
             service_account: values.checked_text("pods.service_account", object_name),
             node_selector_scope: values.checked_text("pods.node_selector_scope", |text| optional(text, label_value)),
+            tolerations: values.list("pods.tolerations"),
+            gpu_tolerations: values.list("pods.gpu_tolerations"),
+            gpu_node_labels: values.list("pods.gpu_node_labels"),
+            templates: values.checked_text("pods.templates", |text| optional(text, |path| Ok(PathBuf::from(path)))),
             runtime_class: values.checked_text("pods.runtime_class", |text| optional(text, object_name)),
             allow_root: values.switch("pods.allow_root"),
             storage_class: values.checked_text("pods.storage_class", |text| optional(text, object_name)),
@@ -119,7 +135,7 @@ pub(super) fn object_name(text: &str) -> Result<String, String> {
 
 /// A label's value. The old engine pasted anything into its template; with a quote in it the selector was lost, and pods
 /// ran on any node.
-fn label_value(text: &str) -> Result<String, String> {
+pub(super) fn label_value(text: &str) -> Result<String, String> {
     let end = |c: char| c.is_ascii_alphanumeric();
     let inside = |c: char| end(c) || "-_.".contains(c);
     if text.len() > 63 || !text.starts_with(end) || !text.ends_with(end) || !text.chars().all(inside) {

@@ -94,6 +94,10 @@ const OTHERS: &[(&str, &str)] = &[
     ("images.pull_secret", "registry"),
     ("pods.service_account", "jobs"),
     ("pods.node_selector_scope", "compute"),
+    ("pods.tolerations", "jobs=only:NoSchedule, spot"),
+    ("pods.gpu_tolerations", "nvidia.com/gpu:NoSchedule"),
+    ("pods.gpu_node_labels", "accelerator=l4"),
+    ("pods.templates", "/etc/operator-engine/templates"),
     ("pods.runtime_class", "gvisor"),
     ("pods.allow_root", "true"),
     ("pods.storage_class", "gp2"),
@@ -135,10 +139,25 @@ const OTHERS: &[(&str, &str)] = &[
     ("fetch.allow_networks", "10.1.2.0/24, fd00::/8"),
     ("fetch.deny_networks", "192.0.2.0/24"),
     ("fetch.max_redirects", "0"),
+    ("fetch.ipfs_gateways", "https://a.example/, https://b.example/x"),
+    ("fetch.arweave_gateways", "https://a.example"),
+    ("fetch.s3_buckets", "data, More_data"),
+    ("fetch.s3_region", "eu-central-1"),
+    ("fetch.s3_endpoint", "https://minio.example:9000"),
+    ("fetch.s3_path_style", "true"),
+    ("fetch.s3_allow_http", "true"),
+    ("fetch.provider_double_slash", "true"),
+    ("fetch.secret", "inputs"),
     ("storage.claim", "results"),
     ("storage.secret", "store"),
     ("storage.expiry", "30d"),
     ("adminlogs.claim", "logs"),
+    ("expiry.schedule", "0 0 3 * * *"),
+    ("expiry.max_per_run", "7"),
+    ("expiry.confirm_after", "1h"),
+    ("expiry.clock_tolerance", "1m"),
+    ("expiry.orphans_after", "30d"),
+    ("expiry.keep_records", "90d"),
     ("notify.start_url", "https://example.org/start"),
     ("notify.stop_url", "https://example.org/stop"),
     ("notify.timeout", "1s"),
@@ -164,6 +183,16 @@ fn every_key_reaches_the_checked_configuration() {
     let mut tried: BTreeSet<_> = OTHERS.iter().map(|(key, _)| (*key).to_owned()).collect();
     tried.extend(stores::tried());
     assert_eq!(tried, documented().into_iter().map(|(key, _)| key).collect(), "a key is missing in this test");
+}
+
+#[test]
+fn a_schedule_that_is_none_or_never_fires_stops_the_start() {
+    for (schedule, reason) in
+        [("0 * * * *", "six fields"), ("0 0 0 31 2 *", "never fires"), ("hourly", "not a schedule")]
+    {
+        let errors = with(&[("OPERATOR_ENGINE__EXPIRY__SCHEDULE", schedule)]).unwrap_err().to_string();
+        assert!(errors.contains("expiry.schedule") && errors.contains(reason), "{errors}");
+    }
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! URLs as values: checked, and shown without what may be a credential.
 
-use super::values::{Values, string};
+use super::values::{Values, string, texts};
 use config::Value;
 use serde_json::Value as Json;
 
 impl Values {
     /// An http or https URL, or empty. Its query and credentials are never shown, not even when something is wrong.
     pub(super) fn url(&mut self, key: &'static str) -> Option<String> {
-        self.checked_url(key, |text, _| Ok((text.to_owned(), redacted(text))))
+        self.checked_url(key, |text, url| {
+            let shown = without_credentials(url).map_or_else(|_| redacted(text), |()| text.to_owned());
+            Ok((text.to_owned(), shown))
+        })
     }
 
     /// The URL of a server, or empty. It travels to pods and may hold no credential. Without a slash at its end.
@@ -17,6 +20,25 @@ impl Values {
             let server = text.trim_end_matches('/').to_owned();
             Ok((server.clone(), server))
         })
+    }
+
+    /// The URLs of servers, as those of [`Values::server`]: an array, or a text with commas.
+    pub(super) fn servers(&mut self, key: &'static str) -> Vec<String> {
+        self.read_showing(
+            key,
+            |value| {
+                let mut servers = Vec::new();
+                for text in texts(value)? {
+                    without_credentials(&parse(&text)?)?;
+                    servers.push(text.trim_end_matches('/').to_owned());
+                }
+                Ok((servers.clone(), Json::from(servers)))
+            },
+            |value| {
+                let shown = texts(value).map(|texts| texts.iter().map(|text| redacted(text)).collect::<Vec<_>>());
+                shown.map_or_else(|_| HIDDEN.to_owned(), |shown| Json::from(shown).to_string())
+            },
+        )
     }
 
     /// What the URLs of files begin with; ends in a slash. `ipfs://` is one.

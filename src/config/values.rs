@@ -152,16 +152,7 @@ impl Values {
     /// A list of what parses by itself: an array, or a text with commas.
     pub(super) fn list<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Vec<T> {
         self.read(key, |value| {
-            let items: Vec<String> = match &value.kind {
-                ValueKind::Array(items) => {
-                    items.iter().map(string).map(|text| text.map(str::to_owned)).collect::<Result<_, _>>()?
-                }
-                _ => string(value)?
-                    .split(',')
-                    .map(|item| item.trim().to_owned())
-                    .filter(|item| !item.is_empty())
-                    .collect(),
-            };
+            let items = texts(value)?;
             let mut list = Vec::new();
             for item in &items {
                 list.push(parse(item).map_err(|message| format!("\"{}\": {message}", clip(item, SHOWN)))?);
@@ -232,6 +223,14 @@ fn duration_within(text: &str, range: &RangeInclusive<Duration>) -> Result<Durat
 
 fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+/// The texts of an array, or those between the commas of one text.
+pub(super) fn texts(value: &Value) -> Result<Vec<String>, String> {
+    match &value.kind {
+        ValueKind::Array(items) => items.iter().map(string).map(|text| text.map(str::to_owned)).collect(),
+        _ => Ok(string(value)?.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect()),
+    }
 }
 
 pub(super) fn string(value: &Value) -> Result<&str, String> {

@@ -2,17 +2,22 @@
 
 use super::Metrics;
 use crate::{
-    cluster::{Cluster, Freshness, WorkflowRead},
+    cluster::{
+        Cluster, Freshness, WorkflowRead,
+        archive::{Archive, Page, Turn},
+    },
     plan::{
         Failure,
         action::Write,
+        cohort::Cohorts,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
+        seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, VolumeSeen, WorkflowSeen},
     },
     workflow::{JobId, Stage},
 };
 use async_trait::async_trait;
+use jiff::Timestamp;
 use std::{sync::Arc, time::Duration};
 
 /// Counts what passes.
@@ -55,8 +60,8 @@ impl<C: Cluster> Cluster for Counted<C> {
         self.count("write-workflow", self.inner.write_workflow(name, write)).await
     }
 
-    async fn list_pods(&self, look: Look, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
-        self.count("list-pods", self.inner.list_pods(look, freshness)).await
+    async fn list_pods(&self, look: Look, cohorts: &Cohorts, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
+        self.count("list-pods", self.inner.list_pods(look, cohorts, freshness)).await
     }
 
     async fn read_pod(&self, name: &str) -> Result<Option<PodSeen>, Failure> {
@@ -71,8 +76,8 @@ impl<C: Cluster> Cluster for Counted<C> {
         self.count("end-pod", self.inner.end_pod(name, uid)).await
     }
 
-    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {
-        self.count("delete-pods", self.inner.delete_pods(stage, jobs)).await
+    async fn delete_pods(&self, stage: Option<Stage>, owners: &[Owner]) -> Result<(), Failure> {
+        self.count("delete-pods", self.inner.delete_pods(stage, owners)).await
     }
 
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure> {
@@ -83,8 +88,8 @@ impl<C: Cluster> Cluster for Counted<C> {
         self.count("create-volume", self.inner.create_volume(job, owner)).await
     }
 
-    async fn delete_volumes(&self, jobs: &[JobId]) -> Result<(), Failure> {
-        self.count("delete-volumes", self.inner.delete_volumes(jobs)).await
+    async fn delete_volumes(&self, owners: &[Owner]) -> Result<(), Failure> {
+        self.count("delete-volumes", self.inner.delete_volumes(owners)).await
     }
 
     async fn list_leases(&self) -> Result<Listed<LeaseSeen>, Failure> {
@@ -101,5 +106,36 @@ impl<C: Cluster> Cluster for Counted<C> {
 
     async fn delete_lease(&self, lease: &LeaseSeen) -> Result<(), Failure> {
         self.count("delete-lease", self.inner.delete_lease(lease)).await
+    }
+}
+
+#[async_trait]
+impl<C: Archive> Archive for Counted<C> {
+    async fn page(&self, limit: u32, after: Option<&str>) -> Result<Page, Failure> {
+        self.count("page-workflows", self.inner.page(limit, after)).await
+    }
+
+    async fn read(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
+        self.count("read-workflow", self.inner.read(name)).await
+    }
+
+    async fn write(&self, name: &str, write: &Write) -> Result<WorkflowSeen, Failure> {
+        self.count("write-workflow", self.inner.write(name, write)).await
+    }
+
+    async fn delete(&self, seen: &WorkflowSeen) -> Result<(), Failure> {
+        self.count("delete-workflow", self.inner.delete(seen)).await
+    }
+
+    async fn now(&self) -> Result<Option<Timestamp>, Failure> {
+        self.count("read-clock", self.inner.now()).await
+    }
+
+    async fn turn(&self) -> Result<Turn, Failure> {
+        self.count("read-turn", self.inner.turn()).await
+    }
+
+    async fn set_turn(&self, turn: &Turn, holder: &str, memory: &str) -> Result<Turn, Failure> {
+        self.count("write-turn", self.inner.set_turn(turn, holder, memory)).await
     }
 }

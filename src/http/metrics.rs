@@ -1,5 +1,6 @@
 //! What is counted. Names follow Prometheus' conventions: a unit at the end, `_total` for counters.
 
+use super::sweeps::Sweeps;
 use crate::{
     plan::{Failure, Now, Plan, Verdict, View, WaitingOn, standing::Standing, view::OwnLease},
     workflow::{Record, Stage, notice::Occasion, record::Times},
@@ -23,6 +24,7 @@ pub(super) struct Metrics {
     queue: Gauge,
     lease_age: Gauge<f64, AtomicU64>,
     stages: Family<StageLabels, Histogram>,
+    pub(super) sweeps: Sweeps,
     notifications: Family<NoticeLabels, Counter>,
     /// Stages whose duration was counted, of workflows still in view.
     counted: Mutex<BTreeSet<(String, Stage)>>,
@@ -66,6 +68,7 @@ impl Default for Metrics {
             lease_age: Gauge::default(),
             notifications: Family::default(),
             stages: Family::new_with_constructor(stage_buckets),
+            sweeps: Sweeps::default(),
             counted: Mutex::default(),
             registry: Registry::default(),
         };
@@ -77,6 +80,7 @@ impl Default for Metrics {
         registry.register_with_unit("lease_age", age, Unit::Seconds, metrics.lease_age.clone());
         let stages = "From the intent of a stage to its recorded end";
         registry.register_with_unit("stage_duration", stages, Unit::Seconds, metrics.stages.clone());
+        metrics.sweeps.register(&mut registry);
         let told = "Notifications by occasion and outcome; of those that failed there is another attempt";
         registry.register("notifications", told, metrics.notifications.clone());
         Self { registry, ..metrics }
@@ -96,6 +100,7 @@ impl Metrics {
             Err(Failure::Unknown { .. }) => "unknown",
             Err(Failure::Refused { .. }) => "refused",
             Err(Failure::Quota { .. }) => "quota",
+            Err(Failure::NotYet { .. }) => "not-yet",
             Err(Failure::Denied { .. }) => "denied",
         };
         self.requests.get_or_create(&RequestLabels { verb, outcome }).inc();

@@ -2,7 +2,7 @@
 
 use super::{
     pod::PodSpec,
-    seen::{LeaseSeen, Uid, Version},
+    seen::{LeaseSeen, Owner, Uid, Version},
     view::Ending,
 };
 use crate::workflow::{JobId, Record, Stage, State};
@@ -75,10 +75,10 @@ pub enum Intent {
         /// Those of one stage, which is over and recorded; all, of workflows at their end.
         stage: Option<Stage>,
         /// The workflows. Never empty.
-        jobs: Vec<JobId>,
+        owners: Vec<Owner>,
     },
     /// Delete the volumes of these workflows. Never empty.
-    DeleteVolumes(Vec<JobId>),
+    DeleteVolumes(Vec<Owner>),
     /// Delete a dead engine's Lease, if it is still as it was seen.
     DeleteLease(LeaseSeen),
 }
@@ -111,6 +111,8 @@ pub enum WriteStep {
     Retry,
     /// The end.
     Finish,
+    /// Its results were deleted, their time being up.
+    Expire,
     /// What became of a notification; nothing else changes.
     Notify,
 }
@@ -129,6 +131,7 @@ impl Intent {
                 WriteStep::Transition => "transition",
                 WriteStep::Retry => "retry",
                 WriteStep::Finish => "finish",
+                WriteStep::Expire => "expire",
                 WriteStep::Notify => "notify",
             },
             Self::CreateVolume { .. } => "create-volume",

@@ -1,4 +1,4 @@
-//! Which pending workflow may start: as many as `max_jobs` and the budget allow, in the order of the [`queue`](super::queue).
+//! Which pending workflow may start: as many as `max_jobs` and the budget allow, in the order of the `queue`.
 //!
 //! The first in line waits until there is room for it, and everybody behind it with it: else small ones would
 //! pass a large one for ever.
@@ -130,5 +130,6 @@ fn admit(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: Now) 
 fn claim(view: &View, name: &str, tracked: &Tracked, document: &Document, policy: &Policy, now: Now) -> Step {
     let mut record = transition::claimed(&view.me, document.sha256, now.wall);
     record.resources = Some(policy.resources(document.wish));
+    record.storage_expiry_secs = document.storage_expiry.map(|expiry| expiry.as_secs());
     write(name, tracked, policy, WriteStep::Claim, record)
 }

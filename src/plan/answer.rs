@@ -3,7 +3,7 @@
 use super::{
     Action, Failure, Intent, Now, Policy, Target,
     action::{Write, WriteStep},
-    seen::{LeaseSeen, Leaving, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, is_pod_of, pod_name},
+    seen::{LeaseSeen, Leaving, Owner, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, is_pod_of, pod_name},
     trouble::{MAX, obstacle, trouble},
     view::{DocumentSeen, OwnLease, PodTrack, Quarantine, RecordSeen, Refused, Tracked, View, VolumeTrack},
 };
@@ -235,22 +235,23 @@ impl View {
                 Some(track) => track.refused = Some(Refused { reason, message }),
                 None => trouble(tracked, format!("{reason}: {message}"), policy.retries.backoff_first, now),
             },
-            Failure::Quota { message } => {
+            failure @ (Failure::Quota { .. } | Failure::NotYet { .. }) => {
+                let quota = matches!(failure, Failure::Quota { .. });
                 if let Some(track) = intended_pod(tracked, intent) {
-                    obstacle(track, WaitingCause::Quota, now);
+                    obstacle(track, if quota { WaitingCause::Quota } else { WaitingCause::Starting }, now);
                 }
-                trouble(tracked, format!("a quota is used up: {message}"), policy.retries.backoff_first, now);
+                trouble(tracked, failure.to_string(), policy.retries.backoff_first, now);
             }
             Failure::Denied { message } => trouble(tracked, message, policy.retries.backoff_first, now),
         }
     }
 
     fn pods_deleted(&mut self, intent: &Intent) {
-        let Intent::DeletePods { stage, jobs } = intent else { return };
-        for job in jobs {
-            if let Some(tracked) = self.workflows.get_mut(job.as_str()) {
+        let Intent::DeletePods { stage, owners } = intent else { return };
+        for owner in owners {
+            if let Some(tracked) = self.owned_by(owner) {
                 match stage {
-                    Some(stage) => tracked.pods.retain(|name, _| !is_pod_of(name, job, *stage)),
+                    Some(stage) => tracked.pods.retain(|name, _| !is_pod_of(name, &owner.job, *stage)),
                     None => tracked.pods.clear(),
                 }
                 tracked.trouble = None;
@@ -259,9 +260,9 @@ impl View {
     }
 
     fn volumes_deleted(&mut self, intent: &Intent) {
-        let Intent::DeleteVolumes(jobs) = intent else { return };
-        for job in jobs {
-            if let Some(tracked) = self.workflows.get_mut(job.as_str()) {
+        let Intent::DeleteVolumes(owners) = intent else { return };
+        for owner in owners {
+            if let Some(tracked) = self.owned_by(owner) {
                 tracked.volume = VolumeTrack::Deleted;
                 tracked.trouble = None;
             }
@@ -269,12 +270,17 @@ impl View {
     }
 
     fn cleaning_failed(&mut self, intent: &Intent, failure: &Failure, policy: &Policy, now: Now) {
-        let (Intent::DeletePods { jobs, .. } | Intent::DeleteVolumes(jobs)) = intent else { return };
-        for job in jobs {
-            if let Some(tracked) = self.workflows.get_mut(job.as_str()) {
+        let (Intent::DeletePods { owners, .. } | Intent::DeleteVolumes(owners)) = intent else { return };
+        for owner in owners {
+            if let Some(tracked) = self.owned_by(owner) {
                 trouble(tracked, failure.to_string(), policy.cadence.attention, now);
             }
         }
+    }
+
+    /// The workflow that a deletion was about, if it is not another one of that name by now.
+    fn owned_by(&mut self, owner: &Owner) -> Option<&mut Tracked> {
+        self.workflows.get_mut(owner.job.as_str()).filter(|tracked| tracked.uid() == Some(&owner.uid))
     }
 }
 

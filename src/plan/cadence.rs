@@ -2,6 +2,7 @@
 
 use super::{
     Now, Policy,
+    cohort::unfinished,
     look::Look,
     standing::Standing,
     view::{Tracked, View},
@@ -45,9 +46,7 @@ pub fn due(view: &View, policy: &Policy, now: Now) -> (Vec<Look>, Option<Duratio
 
 /// How often to ask for finished pods: never while none of ours can be running.
 fn finished_every(view: &View, policy: &Policy, now: Now) -> Option<Duration> {
-    let mine = view.workflows.values().filter(|t| matches!(t.standing(), Standing::Running(r) if view.is_mine(r)));
-    let unfinished = mine.flat_map(|t| t.pods.values()).filter(|pod| pod.seen.is_some() && !pod.is_over());
-    let youngest = unfinished.map(|pod| pod.since).max()?;
+    let youngest = unfinished(view).map(|pod| pod.since).max()?;
     let young = now.mono < youngest + YOUNG;
     Some(if young { policy.cadence.finished_young } else { policy.cadence.finished })
 }

@@ -7,7 +7,7 @@
 use super::{
     Action, Intent, Now, Plan, Policy, Target,
     lease::{Liveness, liveness},
-    seen::is_pod_of,
+    seen::{Owner, is_pod_of},
     standing::Standing,
     view::{PodTrack, Tracked, View, VolumeTrack},
 };
@@ -26,21 +26,22 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
     let mut stages = Stage::ALL.map(|stage| (stage, Batch::default()));
     let (mut pods, mut volumes) = (Batch::default(), Batch::default());
     for (name, tracked) in &view.workflows {
-        let Ok(job) = name.parse::<JobId>() else { continue };
+        let (Ok(job), Some(uid)) = (name.parse::<JobId>(), tracked.uid()) else { continue };
+        let owner = Owner { job, uid: uid.clone() };
         match tracked.standing() {
             Standing::Running(record) if view.is_mine(record) && is_known_now(tracked, now, plan) => {
                 for (stage, batch) in stages.iter_mut().filter(|(stage, _)| Phase::from(*stage) < record.phase) {
-                    if let Some((objects, since)) = over(tracked, &job, *stage) {
-                        batch.add(job.clone(), objects, since);
+                    if let Some((objects, since)) = over(tracked, &owner.job, *stage) {
+                        batch.add(owner.clone(), objects, since);
                     }
                 }
             }
             Standing::Done(record) if is_ours_to_clean(view, tracked, record, policy, now, plan) => {
                 let Some(done) = tracked.done_since else { continue };
                 if !tracked.pods.is_empty() {
-                    pods.add(job, tracked.pods.len(), done + tombstone(tracked, policy));
+                    pods.add(owner, tracked.pods.len(), done + tombstone(tracked, policy));
                 } else if tracked.volume == VolumeTrack::Present {
-                    volumes.add(job, 1, done);
+                    volumes.add(owner, 1, done);
                 }
             }
             _ => {}
@@ -49,14 +50,14 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
     // A finished workflow waits one round of looking for others to share its batch.
     let linger = policy.cadence.attention;
     volumes.send(view.cleaning.volumes, linger, now, plan, Target::Volumes, Intent::DeleteVolumes);
-    let all = |jobs| Intent::DeletePods { stage: None, jobs };
+    let all = |owners| Intent::DeletePods { stage: None, owners };
     if pods.send(view.cleaning.pods, linger, now, plan, Target::Pods, all) {
         return;
     }
     // Pods of stages that are over go early only to keep the list of finished pods short, so they wait longer for company:
     // a quick workflow is at its end by then, and all its pods go at once.
     for (stage, batch) in stages {
-        let of_stage = |jobs| Intent::DeletePods { stage: Some(stage), jobs };
+        let of_stage = |owners| Intent::DeletePods { stage: Some(stage), owners };
         if batch.send(view.cleaning.pods, policy.cadence.audit * 3, now, plan, Target::Pods, of_stage) {
             return;
         }
@@ -114,12 +115,12 @@ fn tombstone(tracked: &Tracked, policy: &Policy) -> Duration {
 /// What one request will delete.
 #[derive(Default)]
 struct Batch {
-    ready: Vec<(JobId, usize, Duration)>,
+    ready: Vec<(Owner, usize, Duration)>,
 }
 
 impl Batch {
-    fn add(&mut self, job: JobId, objects: usize, from: Duration) {
-        self.ready.push((job, objects, from));
+    fn add(&mut self, owner: Owner, objects: usize, from: Duration) {
+        self.ready.push((owner, objects, from));
     }
 
     /// Adds the request to the plan if it is due. Says whether it did.
@@ -130,7 +131,7 @@ impl Batch {
         now: Now,
         plan: &mut Plan,
         target: Target,
-        intent: impl FnOnce(Vec<JobId>) -> Intent,
+        intent: impl FnOnce(Vec<Owner>) -> Intent,
     ) -> bool {
         let (due, later): (Vec<_>, Vec<_>) = self.ready.into_iter().partition(|(_, _, from)| *from <= now.mono);
         if let Some(at) = later.iter().map(|(_, _, from)| *from).min() {
@@ -143,16 +144,16 @@ impl Batch {
             return false;
         }
         let mut room = BATCH;
-        let mut jobs = Vec::new();
-        for (job, objects, _) in due {
+        let mut owners = Vec::new();
+        for (owner, objects, _) in due {
             // One workflow with more pods than a batch still goes, alone.
-            if objects > room && !jobs.is_empty() {
+            if objects > room && !owners.is_empty() {
                 break;
             }
             room = room.saturating_sub(objects);
-            jobs.push(job);
+            owners.push(owner);
         }
-        plan.actions.push(Action { target, intent: intent(jobs) });
+        plan.actions.push(Action { target, intent: intent(owners) });
         true
     }
 }

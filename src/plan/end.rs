@@ -13,6 +13,8 @@ pub struct End {
     pub disrupted: bool,
     /// The termination message, as written in the pod: a report, or anything.
     pub message: String,
+    /// The image that ran, by the id that the node has for it.
+    pub image_id: Option<String>,
 }
 
 /// Whose doing an end was.
@@ -85,7 +87,7 @@ mod tests {
 
     fn end(exit_code: Option<i32>, reason: &str, disrupted: bool, message: &str) -> Cause {
         let reason = (!reason.is_empty()).then(|| reason.to_owned());
-        End { exit_code, reason, disrupted, message: message.to_owned() }.cause()
+        End { exit_code, reason, disrupted, message: message.to_owned(), image_id: None }.cause()
     }
 
     #[test]

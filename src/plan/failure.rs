@@ -39,6 +39,12 @@ pub enum Failure {
         /// What the cluster says.
         message: String,
     },
+    /// Not while something that it needs, and that may still come, is missing.
+    #[error("{message}")]
+    NotYet {
+        /// What the cluster says.
+        message: String,
+    },
     /// This engine lacks the right, or its credentials. Nothing will work until an admin acts.
     #[error("not allowed: {message}")]
     Denied {

@@ -1,12 +1,13 @@
 //! The pods of a workflow as they are wanted. A cluster turns them into Kubernetes objects, the sandbox into processes.
 
 use super::{
+    cohort::Cohort,
     policy::Policy,
     seen::{Uid, pod_name},
 };
 use crate::workflow::{AssetId, Document, Facts, JobId, Record, Resources, Stage, digest::Sha256};
 use jiff::Timestamp;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// A pod that is wanted. It is a function of workflow, document, record and policy, so it can be built again after a crash.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub struct PodSpec {
     pub stage: Stage,
     /// The attempt, from 0.
     pub attempt: u32,
+    /// Its cohort: a label, by which ended pods are asked for.
+    pub cohort: Cohort,
     /// What it does.
     pub task: Task,
     /// `activeDeadlineSeconds`: how long it may take in all, even when no engine watches.
@@ -34,6 +37,10 @@ pub enum Task {
     Configure {
         /// The digest at the time of the claim.
         document: Sha256,
+        /// Whether it wants files of a provider, who is asked with the operator's key.
+        remote: bool,
+        /// The buckets that it names.
+        buckets: BTreeSet<String>,
     },
     /// Run the author's image.
     Algorithm {
@@ -106,7 +113,11 @@ pub fn spec_for(
             let image = document.map(|document| document.algorithm.container.reference()).unwrap_or_default();
             Task::Publish { facts: Box::new(Facts::of(job, record, image, expires_at(record, policy))) }
         }
-        (Stage::Configure, Some(_)) => Task::Configure { document: record.document },
+        (Stage::Configure, Some(document)) => Task::Configure {
+            document: record.document,
+            remote: document.is_remote(),
+            buckets: document.buckets().into_iter().map(str::to_owned).collect(),
+        },
         (Stage::Algorithm, Some(document)) => Task::Algorithm {
             image: document.algorithm.container.reference(),
             entrypoint: document.algorithm.container.entrypoint.clone(),
@@ -126,6 +137,7 @@ pub fn spec_for(
         owner: owner.clone(),
         stage,
         attempt: record.attempt,
+        cohort: Cohort::of(record, stage),
         task,
         deadline: deadline(stage, document.map(|document| &**document), policy),
         grace: policy.stop_grace,
@@ -147,9 +159,38 @@ pub fn deadline(stage: Stage, document: Option<&Document>, policy: &Policy) -> D
 }
 
 /// When the results of this record may go: counted from the recorded start of publishing, so that every attempt says the
-/// same. `None`: never.
+/// same. The sooner of what the admin and the document say. `None`: never.
 pub fn expires_at(record: &Record, policy: &Policy) -> Option<Timestamp> {
     let started = record.times.get(&Stage::Publish)?.started?;
-    let expiry = policy.storage_expiry?;
+    let wish = record.storage_expiry_secs.map(Duration::from_secs);
+    let expiry = [policy.storage_expiry, wish].into_iter().flatten().min()?;
     started.checked_add(jiff::SignedDuration::try_from(expiry).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        plan::transition,
+        workflow::record::{Holder, Times},
+    };
+
+    #[test]
+    fn a_document_may_ask_for_less_than_the_admin_gives_and_never_for_more() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        let expires = |admin: Option<u64>, document: Option<u64>| {
+            let holder = Holder { lease: "l".to_owned(), identity: "i".to_owned() };
+            let mut record = transition::claimed(&holder, Sha256::of(""), Timestamp::UNIX_EPOCH);
+            record.storage_expiry_secs = document.map(|document| hours(document).as_secs());
+            let begun = Times { started: Some(Timestamp::UNIX_EPOCH), ended: None };
+            record.times.insert(Stage::Publish, begun);
+            let policy = Policy { storage_expiry: admin.map(hours), ..Policy::default() };
+            expires_at(&record, &policy).map(|at| at.as_second() / 3600)
+        };
+        assert_eq!(expires(Some(48), Some(24)), Some(24));
+        assert_eq!(expires(Some(48), Some(72)), Some(48));
+        assert_eq!(expires(Some(48), None), Some(48));
+        assert_eq!(expires(None, Some(72)), Some(72), "for ever is no limit");
+        assert_eq!(expires(None, None), None);
+    }
 }

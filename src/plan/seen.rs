@@ -1,6 +1,6 @@
 //! What a cluster shows: objects as evidence, without the parts that nothing here decides by.
 
-use super::end::End;
+use super::{cohort::Cohort, end::End};
 use crate::workflow::{JobId, Order, Stage, State};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,15 @@ impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// A workflow as the owner of pods and a volume. Its name alone may be another one's by tomorrow.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner {
+    /// The workflow's name.
+    pub job: JobId,
+    /// Its UID.
+    pub uid: Uid,
 }
 
 /// A resourceVersion. Of one resource they are comparable integers (KEP-5504, stable in Kubernetes 1.35, true before).
@@ -63,10 +72,19 @@ pub struct PodSeen {
     pub workflow: String,
     /// The UID of its owner.
     pub owner: Option<Uid>,
+    /// Its cohort, by its label.
+    pub cohort: Option<Cohort>,
     /// Whether it is being deleted. Where its node is lost this stays so for as long as the node does.
     pub deleting: bool,
     /// How far it is.
     pub progress: Progress,
+}
+
+impl PodSeen {
+    /// Whether it is a pod of this very workflow.
+    pub fn belongs_to(&self, owner: &Owner) -> bool {
+        self.owner.as_ref() == Some(&owner.uid)
+    }
 }
 
 /// What became of a pod that is to end.

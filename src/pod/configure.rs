@@ -13,29 +13,36 @@
 //! that the document gives. Connections are made only to addresses that the policy allows (`guard`). No log line, fault
 //! or error holds a URL's query, fragment or credentials.
 //!
-//! What is absent: the cluster (the stage reads its document from a file and speaks through its report), credentials of
-//! any kind, and unpacking.
+//! What is absent: the cluster (the stage reads its document from a file and speaks through its report), and unpacking.
 
+mod answer;
+mod arweave;
 mod assets;
 mod fault;
 mod fetch;
 mod guard;
 mod http;
+mod ipfs;
 mod journal;
+mod keys;
 mod local;
 mod network;
+mod percent;
 mod policy;
+mod provider;
 mod reserved;
 mod resume;
 mod retry;
+mod s3;
 mod sink;
 mod tree;
 
 #[cfg(test)]
 mod tests;
 
+pub use keys::Keys;
 pub use network::{InvalidNetwork, Network};
-pub use policy::FetchPolicy;
+pub use policy::{FetchPolicy, S3Policy};
 
 use super::layout::Layout;
 use crate::workflow::{
@@ -61,6 +68,8 @@ pub struct ConfigureTask {
     pub document: Document,
     /// What that may cost and where it may be fetched from.
     pub policy: FetchPolicy,
+    /// What may be used for it; only what the document needs is there.
+    pub keys: Keys,
     /// The folders to fill.
     pub layout: Layout,
     /// A folder in which every key of the workflow's ConfigMap is a file; `inline:KEY` reads them.

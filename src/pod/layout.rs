@@ -14,6 +14,9 @@ impl Layout {
     /// The folders below the root, in the order in which configure makes them.
     pub const FOLDERS: [&str; 7] = ["inputs", "transformations", "ddos", "outputs", "logs", "adminlogs", "bin"];
 
+    /// The name of [`Layout::provisioned`].
+    pub const PROVISIONED: &str = "inputs.json";
+
     /// The tree below `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
@@ -57,6 +60,11 @@ impl Layout {
     /// `adminlogs/configure.log`, `filter.log`, `publish.log`: the algorithm never sees them.
     pub fn adminlogs(&self) -> PathBuf {
         self.root.join("adminlogs")
+    }
+
+    /// What configure put in place, for publish. It lies where no other pod mounts anything.
+    pub fn provisioned(&self) -> PathBuf {
+        self.root.join(Self::PROVISIONED)
     }
 
     /// A copy of this program, with which the algorithm's pod starts.

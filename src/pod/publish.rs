@@ -10,7 +10,7 @@
 //! **Guarantee.** At every moment the store holds either no manifest or a manifest with all its files; publishing twice
 //! yields the same bytes. So it may be killed at any point and started again.
 //!
-//! Into a store that takes a whole result in one act it goes by [`at_once`] instead, with the same guarantee. Admin logs may
+//! Into a store that takes a whole result in one act it goes by `at_once` instead, with the same guarantee. Admin logs may
 //! go to a place of their own, with a manifest of their own; they go first, so that where outputs have their manifest, all
 //! is stored.
 //!
@@ -21,6 +21,7 @@
 //! What cannot be stored as it is, is refused, and the manifest names it. Folders without a file leave no trace.
 
 mod at_once;
+mod cover;
 mod fault;
 mod listing;
 mod memory;
@@ -35,10 +36,11 @@ mod upload;
 mod walk;
 
 use crate::{
+    ethereum::OperatorKey,
     pod::layout::Layout,
     storage::{
         Folder, Keys, Place, StorageError,
-        manifest::{self, Kind, Manifest},
+        manifest::{self, Input, Kind, Manifest},
     },
     workflow::{
         Facts,
@@ -47,6 +49,7 @@ use crate::{
         report::{PublishFault, PublishReport, Published},
     },
 };
+use cover::Cover;
 use fault::Fault;
 use objects::Publishing;
 pub use parts::Places;
@@ -63,6 +66,8 @@ pub struct PublishTask {
     pub data: Layout,
     /// What the manifest says of the workflow, and whether outputs and logs may leave.
     pub facts: Facts,
+    /// What the manifest is signed with; none: it is not signed.
+    pub key: Option<OperatorKey>,
     /// The most entries of all kinds, folders included.
     pub max_files: u64,
     /// The most bytes of all files together.
@@ -107,23 +112,25 @@ fn failed(fault: &Fault) -> PublishReport {
 }
 
 async fn publish(task: PublishTask, places: &Places) -> Result<Published, Fault> {
-    let PublishTask { data, facts, max_files, max_bytes, progress, stop } = task;
+    let PublishTask { data, facts, key, max_files, max_bytes, progress, stop } = task;
     let progress = Arc::new(Progress::new(progress));
     let limits = Limits { entries: max_files, bytes: max_bytes };
-    let (tree, walk) = {
+    let (tree, walk, inputs) = {
         let (facts, places, progress) = (facts.clone(), places.clone(), progress.clone());
         let look = move || look(&data, &facts, &places, limits, &progress);
         tokio::task::spawn_blocking(look).await.map_err(|_| Fault::Interrupted)??
     };
     progress.begin(&walk, places);
+    let cover = Cover { facts, inputs, key };
+    cover.gaps().for_each(|gap| progress.tell(gap));
     let (files, bytes) = (walk.files.len() as u64, walk.files.iter().map(|found| found.size).sum());
     let refused = walk.refused.len() as u64;
     let (outputs, apart) = walk.split(places.adminlogs.is_some());
     let adminlogs = match (&places.adminlogs, apart) {
-        (Some(place), Some(walk)) => Some(store(place, &tree, &facts, walk, &stop, &progress).await?),
+        (Some(place), Some(walk)) => Some(store(place, &tree, &cover, walk, &stop, &progress).await?),
         _ => None,
     };
-    let outputs = store(&places.outputs, &tree, &facts, outputs, &stop, &progress).await?;
+    let outputs = store(&places.outputs, &tree, &cover, outputs, &stop, &progress).await?;
     let record::Place { store, manifest, manifest_sha256, root, .. } = outputs;
     let published = Published { store, manifest, manifest_sha256, root, adminlogs, files, bytes, refused };
     progress.end(&published);
@@ -134,7 +141,7 @@ async fn publish(task: PublishTask, places: &Places) -> Result<Published, Fault>
 async fn store(
     place: &Place,
     tree: &Tree,
-    facts: &Facts,
+    cover: &Cover,
     walk: Walk,
     stop: &CancellationToken,
     progress: &Arc<Progress>,
@@ -143,12 +150,12 @@ async fn store(
     let (bytes, root) = match place {
         Place::Objects(storage) => {
             let sender = Sender::new(tree, storage.clone(), progress.clone());
-            let publishing = Publishing { sender, facts: facts.clone(), walk, storage, stop, progress };
+            let publishing = Publishing { sender, cover: cover.clone(), walk, storage, stop, progress };
             (publishing.complete().await?, None)
         }
-        Place::Tree(store) => at_once::complete(store.as_ref(), tree, facts.clone(), walk, stop, progress).await?,
+        Place::Tree(store) => at_once::complete(store.as_ref(), tree, cover.clone(), walk, stop, progress).await?,
     };
-    let keys = Keys(&facts.job);
+    let keys = Keys(&cover.facts.job);
     Ok(record::Place {
         store: place.name().to_owned(),
         prefix: keys.prefix().to_string(),
@@ -165,7 +172,7 @@ fn look(
     places: &Places,
     limits: Limits,
     progress: &Progress,
-) -> Result<(Tree, Walk), Fault> {
+) -> Result<(Tree, Walk, Option<Vec<Input>>), Fault> {
     let tree =
         Tree::open(data.root()).map_err(|source| Fault::Unreadable { path: "the data folder".into(), source })?;
     let folders: &[Folder] = if facts.release { &Folder::ALL } else { &[Folder::Adminlogs] };
@@ -173,7 +180,8 @@ fn look(
     if let Err(error) = listing::write(&tree, &mut walk, facts) {
         progress.tell(&format!("{} cannot be written: {error}", listing::PATH));
     }
-    Ok((tree, walk))
+    let inputs = cover::inputs(&tree);
+    Ok((tree, walk, inputs))
 }
 
 fn check_len(manifest: &Manifest) -> Result<(), Fault> {
@@ -181,8 +189,8 @@ fn check_len(manifest: &Manifest) -> Result<(), Fault> {
     if manifest.render().len() as u64 > limit { Err(Fault::ManifestTooLarge { limit }) } else { Ok(()) }
 }
 
-/// The manifest of what `walk` found, given the files' digests in its order.
-fn manifest_of(facts: &Facts, walk: &Walk, digests: Vec<Sha256>) -> Manifest {
+/// The manifest of what `walk` found, not signed yet, given the files' digests in its order.
+fn manifest_of(cover: &Cover, walk: &Walk, digests: Vec<Sha256>) -> Manifest {
     let files = walk.files.iter().zip(digests).map(|(found, sha256)| manifest::File {
         key: found.key.to_string(),
         path: found.path(),
@@ -192,11 +200,5 @@ fn manifest_of(facts: &Facts, walk: &Walk, digests: Vec<Sha256>) -> Manifest {
         content_type: found.content_type(),
         cid: None,
     });
-    Manifest {
-        version: manifest::VERSION,
-        facts: facts.clone(),
-        part: walk.part,
-        files: files.collect(),
-        refused: walk.refused.clone(),
-    }
+    cover.manifest(walk.part, files.collect(), walk.refused.clone())
 }

@@ -9,9 +9,10 @@ use crate::{
     plan::{
         Failure,
         action::Write,
+        cohort::Cohorts,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen, volume_name},
+        seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, VolumeSeen, WorkflowSeen, volume_name},
     },
     workflow::{JobId, Stage},
 };
@@ -42,8 +43,8 @@ impl Cluster for Sandbox {
         self.store().write(name, write, at)
     }
 
-    async fn list_pods(&self, look: Look, _: Freshness) -> Result<Listed<PodSeen>, Failure> {
-        Ok(self.store().list_pods(look))
+    async fn list_pods(&self, look: Look, cohorts: &Cohorts, _: Freshness) -> Result<Listed<PodSeen>, Failure> {
+        Ok(self.store().list_pods(look, cohorts))
     }
 
     async fn read_pod(&self, name: &str) -> Result<Option<PodSeen>, Failure> {
@@ -71,10 +72,10 @@ impl Cluster for Sandbox {
         self.store().end_pod(name, uid, at)
     }
 
-    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {
-        not_empty(jobs)?;
+    async fn delete_pods(&self, stage: Option<Stage>, owners: &[Owner]) -> Result<(), Failure> {
+        not_empty(owners)?;
         let at = self.since_start();
-        self.store().delete_pods(stage, jobs, at);
+        self.store().delete_pods(stage, owners, at);
         Ok(())
     }
 
@@ -95,10 +96,10 @@ impl Cluster for Sandbox {
         Ok(volume)
     }
 
-    async fn delete_volumes(&self, jobs: &[JobId]) -> Result<(), Failure> {
-        not_empty(jobs)?;
-        self.store().delete_volumes(jobs);
-        jobs.iter().for_each(|job| self.kubelet.volume_deleted(job));
+    async fn delete_volumes(&self, owners: &[Owner]) -> Result<(), Failure> {
+        not_empty(owners)?;
+        let deleted = self.store().delete_volumes(owners);
+        deleted.iter().for_each(|job| self.kubelet.volume_deleted(job));
         Ok(())
     }
 
@@ -121,8 +122,8 @@ impl Cluster for Sandbox {
 }
 
 /// A selector built from an empty list would select everything.
-fn not_empty(jobs: &[JobId]) -> Result<(), Failure> {
-    if jobs.is_empty() {
+fn not_empty(owners: &[Owner]) -> Result<(), Failure> {
+    if owners.is_empty() {
         let message = "a deletion names the workflows it is about".to_owned();
         return Err(Failure::Refused { reason: "EmptySelector".to_owned(), message });
     }

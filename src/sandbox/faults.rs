@@ -5,9 +5,10 @@ use crate::{
     plan::{
         Failure,
         action::Write,
+        cohort::Cohorts,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
+        seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, VolumeSeen, WorkflowSeen},
     },
     workflow::{JobId, Stage},
 };
@@ -129,8 +130,8 @@ impl Cluster for Faulty {
         self.call("write_workflow", name, self.inner.write_workflow(name, write)).await
     }
 
-    async fn list_pods(&self, look: Look, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
-        self.call("list_pods", "", self.inner.list_pods(look, freshness)).await
+    async fn list_pods(&self, look: Look, cohorts: &Cohorts, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
+        self.call("list_pods", "", self.inner.list_pods(look, cohorts, freshness)).await
     }
 
     async fn read_pod(&self, name: &str) -> Result<Option<PodSeen>, Failure> {
@@ -145,8 +146,8 @@ impl Cluster for Faulty {
         self.call("end_pod", name, self.inner.end_pod(name, uid)).await
     }
 
-    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {
-        self.call("delete_pods", "", self.inner.delete_pods(stage, jobs)).await
+    async fn delete_pods(&self, stage: Option<Stage>, owners: &[Owner]) -> Result<(), Failure> {
+        self.call("delete_pods", "", self.inner.delete_pods(stage, owners)).await
     }
 
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure> {
@@ -157,8 +158,8 @@ impl Cluster for Faulty {
         self.call("create_volume", job.as_str(), self.inner.create_volume(job, owner)).await
     }
 
-    async fn delete_volumes(&self, jobs: &[JobId]) -> Result<(), Failure> {
-        self.call("delete_volumes", "", self.inner.delete_volumes(jobs)).await
+    async fn delete_volumes(&self, owners: &[Owner]) -> Result<(), Failure> {
+        self.call("delete_volumes", "", self.inner.delete_volumes(owners)).await
     }
 
     async fn list_leases(&self) -> Result<Listed<LeaseSeen>, Failure> {

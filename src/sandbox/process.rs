@@ -11,7 +11,7 @@
 
 use super::kubelet::{Kubelet, Run, Stop};
 use crate::{
-    cluster::command::{Places, Settings, arguments, variables},
+    cluster::command::{Places, Settings, arguments, input_keys, variables},
     plan::{
         end::End,
         seen::{Progress, Waiting, WaitingCause},
@@ -20,7 +20,7 @@ use crate::{
         exec::{adopt_orphans, kill_orphans, kill_tree},
         layout::Layout,
     },
-    workflow::{JobId, report},
+    workflow::{JobId, Stage, report},
 };
 use async_trait::async_trait;
 use nix::{
@@ -51,6 +51,10 @@ pub struct Processes {
     pub local_folder: PathBuf,
     /// The variables that every child gets, such as `PATH`.
     pub environment: Vec<(String, String)>,
+    /// The variables that publish gets beside them, and no other stage: what is secret.
+    pub publish_environment: Vec<(String, String)>,
+    /// The keys that inputs may need: each child gets those that its document needs.
+    pub keys: Vec<(String, String)>,
     /// The processes that run now.
     pub alive: Alive,
 }
@@ -92,6 +96,11 @@ impl Processes {
         }
     }
 
+    fn keys(&self, run: &Run<'_>) -> impl Iterator<Item = (&String, &String)> {
+        let needed = input_keys(run.spec, &self.settings.fetch);
+        self.keys.iter().filter(move |(name, _)| needed.contains(&name.as_str())).map(|(name, value)| (name, value))
+    }
+
     fn prepare(&self, run: &Run<'_>, places: &Places) -> io::Result<()> {
         fs::create_dir_all(places.layout.root())?;
         fs::create_dir_all(&places.documents)?;
@@ -115,11 +124,14 @@ impl Processes {
             .create(true)
             .append(true)
             .open(self.tree(&run.spec.job).join("pods").join(format!("{}.log", run.spec.name())))?;
+        let secrets = if run.spec.stage == Stage::Publish { self.publish_environment.as_slice() } else { &[] };
         Command::new(&self.program)
             .args(arguments)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(secrets.iter().map(|(name, value)| (name, value)))
             .envs(variables(run.spec, &places.layout))
+            .envs(self.keys(run))
             .current_dir(places.layout.root())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -140,7 +152,13 @@ impl Kubelet for Processes {
             Err(error) => {
                 let message = format!("the stage could not be started: {error}");
                 (run.say)(Progress::Waiting(Waiting { cause: WaitingCause::Starting, message: message.clone() }));
-                return End { exit_code: Some(127), reason: Some("StartError".to_owned()), disrupted: false, message };
+                return End {
+                    exit_code: Some(127),
+                    reason: Some("StartError".to_owned()),
+                    disrupted: false,
+                    message,
+                    image_id: None,
+                };
             }
         };
         (run.say)(Progress::Running);
@@ -168,6 +186,7 @@ impl Kubelet for Processes {
             reason: None,
             disrupted: false,
             message: message.into_owned(),
+            image_id: None,
         }
     }
 

@@ -5,13 +5,15 @@ use super::{
     kubelet::StopHandle,
 };
 use crate::{
+    cluster::archive::Turn,
     plan::{
         Failure,
         action::Write,
+        cohort::Cohorts,
         look::Look,
         pod::PodSpec,
         seen::{
-            LeaseSeen, Leaving, Listed, PodSeen, Progress, Uid, Version, VolumeSeen, Waiting, WaitingCause,
+            LeaseSeen, Leaving, Listed, Owner, PodSeen, Progress, Uid, Version, VolumeSeen, Waiting, WaitingCause,
             WorkflowSeen, is_pod_of, volume_name,
         },
     },
@@ -28,6 +30,7 @@ pub(super) struct Store {
     pub(super) pods: BTreeMap<String, Pod>,
     pub(super) volumes: BTreeMap<String, VolumeSeen>,
     pub(super) leases: BTreeMap<String, LeaseSeen>,
+    pub(super) turn: Option<Turn>,
     pub(super) history: History,
 }
 
@@ -47,12 +50,12 @@ fn owes(seen: &WorkflowSeen) -> bool {
 }
 
 impl Store {
-    fn next_version(&mut self) -> Version {
+    pub(super) fn next_version(&mut self) -> Version {
         self.version += 1;
         Version(self.version)
     }
 
-    fn next_uid(&mut self) -> Uid {
+    pub(super) fn next_uid(&mut self) -> Uid {
         self.uids += 1;
         Uid(format!("uid-{}", self.uids))
     }
@@ -135,8 +138,9 @@ impl Store {
         Listed { items, version: self.version() }
     }
 
-    pub(super) fn list_pods(&self, look: Look) -> Listed<PodSeen> {
-        let in_scope = |pod: &&PodSeen| look == Look::AuditPods || matches!(pod.progress, Progress::Ended(_));
+    pub(super) fn list_pods(&self, look: Look, cohorts: &Cohorts) -> Listed<PodSeen> {
+        let of_look = |pod: &PodSeen| look == Look::AuditPods || matches!(pod.progress, Progress::Ended(_));
+        let in_scope = |pod: &&PodSeen| of_look(pod) && cohorts.hold(pod.cohort);
         let items = self.pods.values().map(|pod| &pod.seen).filter(in_scope).cloned().collect();
         Listed { items, version: self.version() }
     }
@@ -153,6 +157,7 @@ impl Store {
             version: self.next_version(),
             workflow: spec.job.to_string(),
             owner: Some(spec.owner.clone()),
+            cohort: Some(spec.cohort),
             deleting: false,
             progress: Progress::Waiting(Waiting { cause: WaitingCause::Starting, message: String::new() }),
         };
@@ -215,10 +220,10 @@ impl Store {
         Some(pod.seen.uid.clone())
     }
 
-    pub(super) fn delete_pods(&mut self, stage: Option<Stage>, jobs: &[JobId], at: Duration) {
+    pub(super) fn delete_pods(&mut self, stage: Option<Stage>, owners: &[Owner], at: Duration) {
         let of_stage = |name: &str, job: &JobId| stage.is_none_or(|stage| is_pod_of(name, job, stage));
-        let is_theirs =
-            |pod: &&Pod| jobs.iter().any(|job| job.as_str() == pod.seen.workflow && of_stage(&pod.seen.name, job));
+        let of = |pod: &Pod, owner: &Owner| pod.seen.belongs_to(owner) && of_stage(&pod.seen.name, &owner.job);
+        let is_theirs = |pod: &&Pod| owners.iter().any(|owner| of(pod, owner));
         let names: Vec<String> = self.pods.values().filter(is_theirs).map(|pod| pod.seen.name.clone()).collect();
         for name in names {
             self.delete_pod(&name, at);
@@ -244,12 +249,16 @@ impl Store {
         self.workflows.values().any(|workflow| workflow.seen.uid == *owner)
     }
 
-    pub(super) fn delete_volumes(&mut self, jobs: &[JobId]) {
-        for job in jobs {
-            if self.volumes.remove(&volume_name(job)).is_some() {
-                self.next_version();
-            }
+    /// The workflows whose volumes were there, and are not now.
+    pub(super) fn delete_volumes(&mut self, owners: &[Owner]) -> Vec<JobId> {
+        let is_theirs = |volume: &&VolumeSeen| owners.iter().any(|owner| volume.owner.as_ref() == Some(&owner.uid));
+        let deleted = self.volumes.values().filter(is_theirs).filter_map(|volume| volume.workflow.parse().ok());
+        let deleted: Vec<JobId> = deleted.collect();
+        for job in &deleted {
+            self.volumes.remove(&volume_name(job));
+            self.next_version();
         }
+        deleted
     }
 
     pub(super) fn create_lease(&mut self, name: &str, holder: &str, duration: Duration) -> LeaseSeen {

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A root belongs to one job alone, because its manifest names the job: so removing one never takes another's bytes. What a
-//! node acknowledges it may still lose, and in one case all of MFS with it; [`commands`] says what is relied on. If MFS is
+//! node acknowledges it may still lose, and in one case all of MFS with it; `commands` says what is relied on. If MFS is
 //! lost all the same, pins and records are enough to [enter everything again](Kubo::relink).
 //!
 //! Whoever can reach a node's RPC interface owns the node. Only publish pods and what deletes results need to.
@@ -21,7 +21,6 @@ mod results;
 mod rpc;
 mod upload;
 
-pub use mend::Relinked;
 pub use mfs::MfsStore;
 pub use rpc::Patience;
 

@@ -1,9 +1,18 @@
 //! What a published workflow consists of: `manifest.json`, and the old engine's array beside it.
 //!
-//! Both are functions of the [`Facts`] and of the files; neither knows a clock. So publishing twice writes the same bytes.
+//! Both are functions of the [`Facts`], the files and the operator's key; neither knows a clock, and the same text has one
+//! signature. So publishing twice writes the same bytes.
+
+pub mod canonical;
+pub mod signed;
+#[cfg(test)]
+mod tests;
 
 use super::Folder;
-use crate::workflow::{Facts, digest::Sha256};
+use crate::{
+    ethereum::{Address, Signature},
+    workflow::{Facts, Outcome, digest::Sha256},
+};
 use serde::{Deserialize, Serialize};
 
 /// The version of the format that is written.
@@ -25,10 +34,31 @@ pub struct Manifest {
     /// Which part of the result this is; none: all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
+    /// Whether the outputs may be incomplete: the workflow failed, was stopped, or ran out of time.
+    pub partial: bool,
+    /// What configure put in place for the algorithm, ordered by path; none if that is not known.
+    pub inputs: Option<Vec<Input>>,
     /// The stored files: outputs, logs, adminlogs, each ordered by name, byte by byte.
     pub files: Vec<File>,
     /// What was found and not stored.
     pub refused: Vec<Refused>,
+    /// Whose signature it is; none without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<Address>,
+    /// The operator's signature; see [`signed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+}
+
+/// A file that the algorithm was given.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Input {
+    /// Its path below `/data`, e.g. `inputs/<id>/0` or `transformations/algorithm`.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// The digest of its bytes.
+    pub sha256: Sha256,
 }
 
 /// A part of a result that is stored in a place of its own, so that neither can be passed off as the other.
@@ -110,6 +140,11 @@ impl Kind {
 }
 
 impl Manifest {
+    /// Whether what a workflow of this outcome hands out may be incomplete.
+    pub fn is_partial(outcome: Outcome) -> bool {
+        matches!(outcome, Outcome::Failed | Outcome::Stopped | Outcome::TimedOut)
+    }
+
     /// The manifest's bytes.
     pub fn render(&self) -> Vec<u8> {
         // Strings, numbers and lists only: this cannot fail.
@@ -142,24 +177,4 @@ struct Entry<'a> {
     url: String,
     #[serde(rename = "type")]
     kind: Kind,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kinds_go_by_exact_place_and_keep_their_old_spelling() {
-        for (folder, name, kind) in [
-            (Folder::Adminlogs, "configure.log", "\"configrationLog\""),
-            (Folder::Adminlogs, "filter.log", "\"filteringLog\""),
-            (Folder::Adminlogs, "publish.log", "\"publishLog\""),
-            (Folder::Logs, "algorithm.log", "\"algorithmLog\""),
-            (Folder::Outputs, "algorithm.log", "\"output\""),
-            (Folder::Logs, "x/algorithm.log", "\"output\""),
-            (Folder::Logs, "publish.log", "\"output\""),
-        ] {
-            assert_eq!(serde_json::to_string(&Kind::of(folder, name)).unwrap(), kind, "{folder}/{name}");
-        }
-    }
 }

@@ -27,6 +27,19 @@ pub struct Removed {
     pub bytes: u64,
 }
 
+/// What became of recorded results that were to be entered in a store's index again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Relinked {
+    /// Entered now.
+    pub entered: Vec<Stored>,
+    /// Entered already.
+    pub present: Vec<Stored>,
+    /// The store does not have all of it any more.
+    pub lost: Vec<Stored>,
+    /// The index has something else under this name, which was left alone.
+    pub other: Vec<Stored>,
+}
+
 /// A place for results, as those see it who read and delete them.
 ///
 /// A store that cannot be reached, a bucket that does not exist or a denied request is always an error and never looks like
@@ -63,6 +76,12 @@ pub trait ResultStore: fmt::Debug + Send + Sync {
     /// [`StorageError::Misconfigured`] for longer than the store can promise: 7 days in S3.
     async fn link(&self, stored: &Stored, key: &str, valid_for: Duration) -> Result<Option<String>, StorageError>;
 
+    /// The keys of everything that is stored of it, the manifest included, ordered; none if the store does not tell.
+    async fn keys(&self, stored: &Stored) -> Result<Option<Vec<String>>, StorageError> {
+        let _ = stored;
+        Ok(None)
+    }
+
     /// When anything of it was last written, by the store's own clock; none if the store does not know, or holds nothing.
     async fn last_written(&self, stored: &Stored) -> Result<Option<Timestamp>, StorageError>;
 
@@ -71,4 +90,16 @@ pub trait ResultStore: fmt::Debug + Send + Sync {
 
     /// What time it is by the store's own clock; none if it does not say.
     async fn now(&self) -> Result<Option<Timestamp>, StorageError>;
+
+    /// What is stored and not entered where [`ResultStore::jobs`] finds it: publishing was broken off between the two, or is
+    /// between them now. Nothing in stores where these are one act.
+    async fn unlinked(&self) -> Result<Vec<Stored>, StorageError> {
+        Ok(Vec::new())
+    }
+
+    /// Enters recorded results where [`ResultStore::jobs`] finds them, after that index was lost. Doing it again does no harm.
+    /// A store without an index has nothing to do.
+    async fn relink(&self, recorded: &[Stored]) -> Result<Relinked, StorageError> {
+        Ok(Relinked { present: recorded.to_vec(), ..Relinked::default() })
+    }
 }

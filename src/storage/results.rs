@@ -108,6 +108,11 @@ impl ResultStore for Storage {
         link.map(Some).map_err(|error| self.error(Action::Sign, &path, &error))
     }
 
+    async fn keys(&self, stored: &Stored) -> Result<Option<Vec<String>>, StorageError> {
+        let listed = self.list(&Keys(&stored.job).prefix()).await?;
+        Ok(Some(listed.into_iter().map(|meta| meta.location.into()).collect()))
+    }
+
     async fn last_written(&self, stored: &Stored) -> Result<Option<Timestamp>, StorageError> {
         let prefix = Keys(&stored.job).prefix();
         let listed = self.list(&prefix).await?;

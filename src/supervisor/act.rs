@@ -4,6 +4,7 @@ use crate::{
     cluster::{Cluster, Freshness, WorkflowRead},
     plan::{
         Answer, Failure, Intent, Policy, Target,
+        cohort::Cohorts,
         look::Look,
         seen::{LeaseSeen, Listed, PodSeen, Version, VolumeSeen, WorkflowSeen},
         view::DocumentSeen,
@@ -21,15 +22,20 @@ pub(super) enum Evidence {
 }
 
 /// Asks for one list.
-pub(super) async fn look(cluster: &dyn Cluster, look: Look, newest: Version) -> Result<Evidence, Failure> {
+pub(super) async fn look(
+    cluster: &dyn Cluster,
+    look: Look,
+    cohorts: &Cohorts,
+    newest: Version,
+) -> Result<Evidence, Failure> {
     let cached = Freshness::NotOlderThan(newest);
     Ok(match look {
         Look::Attention | Look::Stopping | Look::Owed => {
             Evidence::Workflows(cluster.list_workflows(look, cached).await?)
         }
         Look::AuditWorkflows => Evidence::Workflows(cluster.list_workflows(look, Freshness::Consistent).await?),
-        Look::Finished => Evidence::Pods(cluster.list_pods(look, cached).await?),
-        Look::AuditPods => Evidence::Pods(cluster.list_pods(look, Freshness::Consistent).await?),
+        Look::Finished => Evidence::Pods(cluster.list_pods(look, cohorts, cached).await?),
+        Look::AuditPods => Evidence::Pods(cluster.list_pods(look, &Cohorts::All, Freshness::Consistent).await?),
         Look::AuditVolumes => Evidence::Volumes(cluster.list_volumes().await?),
         Look::Leases => Evidence::Leases(cluster.list_leases().await?),
     })
@@ -65,12 +71,12 @@ pub(super) async fn act(
         Intent::CreatePod(spec) => Answer::Pod(cluster.create_pod(spec).await?),
         Intent::ReadPod { name } => Answer::PodRead(cluster.read_pod(name).await?),
         Intent::EndPod { name, uid, .. } => Answer::Leaving(cluster.end_pod(name, uid).await?),
-        Intent::DeletePods { stage, jobs } => {
-            cluster.delete_pods(*stage, jobs).await?;
+        Intent::DeletePods { stage, owners } => {
+            cluster.delete_pods(*stage, owners).await?;
             Answer::Done
         }
-        Intent::DeleteVolumes(jobs) => {
-            cluster.delete_volumes(jobs).await?;
+        Intent::DeleteVolumes(owners) => {
+            cluster.delete_volumes(owners).await?;
             Answer::Done
         }
     })

@@ -9,15 +9,19 @@
 //! here fetches, resolves or looks at files: a document that can be read may still name data that is not there.
 
 pub(crate) mod bounded;
+mod expiry;
 mod fields;
 mod image;
 mod read;
 mod source;
+mod spelling;
 #[cfg(test)]
 mod tests;
 mod url;
 mod visitor;
 mod wish;
+
+pub use spelling::meant;
 
 use super::{AssetId, Wish, digest::Sha256};
 use jiff::Timestamp;
@@ -32,6 +36,8 @@ pub struct Document {
     pub algorithm: Algorithm,
     /// `compute.maxtime`, in seconds in the document. The configured limit applies as well.
     pub max_time: Option<Duration>,
+    /// `compute.storageExpiry`: how long its results are wanted to be kept. The configured limit applies as well.
+    pub storage_expiry: Option<Duration>,
     /// `compute.resources`: what the algorithm asks for.
     pub wish: Wish,
     /// `validUntil`: it is refused rather than started later.
@@ -46,6 +52,8 @@ pub struct Document {
     pub sha256: Sha256,
     /// Paths of members that nothing reads, for `check`.
     pub ignored: Vec<String>,
+    /// What was understood in a way that its author may not have meant, for `check`.
+    pub notes: Vec<Fault>,
 }
 
 impl Document {
@@ -65,18 +73,42 @@ impl Document {
         read::document(text)
     }
 
+    /// [`Document::ignored`] for people, each with what it was probably meant to be.
+    pub fn unread(&self) -> impl Iterator<Item = String> {
+        self.ignored.iter().map(|path| match meant(path) {
+            Some(member) => format!("{path} (did you mean {member}?)"),
+            None => path.clone(),
+        })
+    }
+
     /// The keys of the ConfigMap that `inline:` urls name.
     pub fn inline_keys(&self) -> BTreeSet<&str> {
+        self.files().filter_map(FileRef::inline_key).collect()
+    }
+
+    /// The buckets that `s3:` urls name.
+    pub fn buckets(&self) -> BTreeSet<&str> {
+        self.files().filter_map(FileRef::bucket).collect()
+    }
+
+    /// Whether some of it comes from a provider.
+    pub fn is_remote(&self) -> bool {
+        self.sources().any(|source| matches!(source, Source::Remote(_)))
+    }
+
+    fn files(&self) -> impl Iterator<Item = &FileRef> {
+        self.sources().flat_map(|source| match source {
+            Source::Urls(files) => files.as_slice(),
+            Source::Remote(_) => &[],
+        })
+    }
+
+    fn sources(&self) -> impl Iterator<Item = &Source> {
         let algorithm = match &self.algorithm.source {
             AlgorithmSource::Files(source) => Some(source),
             AlgorithmSource::Raw(_) | AlgorithmSource::Image => None,
         };
-        let sources = self.inputs.iter().map(|input| &input.source).chain(algorithm);
-        let files = sources.flat_map(|source| match source {
-            Source::Urls(files) => files.as_slice(),
-            Source::Remote(_) => &[],
-        });
-        files.filter_map(FileRef::inline_key).collect()
+        self.inputs.iter().map(|input| &input.source).chain(algorithm)
     }
 }
 
@@ -150,6 +182,14 @@ impl FileRef {
             _ => None,
         }
     }
+
+    /// The bucket that an `s3:` url names; none for any other url.
+    pub fn bucket(&self) -> Option<&str> {
+        match self.url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("s3") => rest.split('/').next(),
+            _ => None,
+        }
+    }
 }
 
 /// A provider's service.
@@ -161,6 +201,8 @@ pub struct Remote {
     pub service_id: String,
     /// `algouserdata`, `userdata` or `userData`, whichever is there first.
     pub user_data: Option<serde_json::Value>,
+    /// The digests that its files must have, by position, where the document gives them.
+    pub sha256: Vec<Option<Sha256>>,
 }
 
 /// The image and how it is started.
@@ -187,7 +229,7 @@ impl Container {
     }
 }
 
-/// One thing that is wrong with a document.
+/// One thing that is wrong with a document, or to be known about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// Where: `stages[0].algorithm.container.image`, in the old body `spec.metadata.stages[0].…`, or empty for the

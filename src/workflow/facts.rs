@@ -26,6 +26,8 @@ pub struct Facts {
     pub exit_code: Option<i32>,
     /// The algorithm's image, by digest if the document gave one. Empty if the document was edited or removed since.
     pub image: String,
+    /// See [`Record::image_id`].
+    pub image_id: Option<String>,
     /// The document's digest.
     pub document: Sha256,
     /// What the algorithm used.
@@ -50,6 +52,7 @@ impl Facts {
             message: record.message.clone(),
             exit_code: record.exit_code,
             image,
+            image_id: record.image_id.clone(),
             document: record.document,
             usage: record.usage.clone(),
             times,

@@ -24,6 +24,10 @@ pub const STATUS_ANNOTATION: &str = "operator-engine/status";
 pub const MAX_LEN: usize = 16 * 1024;
 /// The most bytes of [`Record::message`].
 pub const MAX_MESSAGE_LEN: usize = 1024;
+/// The most bytes of [`Record::image_id`]: a name of 255 characters and a digest are far below.
+pub const MAX_IMAGE_ID_LEN: usize = 512;
+/// The most that a number of [`Usage`] may be: the largest integer that every reader of JSON knows exactly.
+pub const MAX_USAGE: u64 = (1 << 53) - 1;
 
 /// The value of the label `operator-engine/state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -129,6 +133,10 @@ pub struct Record {
     /// The algorithm's exit status, if it ran to an exit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
+    /// The algorithm's image as the node ran it, in the node's own words: `python@sha256:…`, or `sha256:…` alone for one that no
+    /// registry gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<String>,
     /// What the algorithm used, as its wrapper reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
@@ -138,6 +146,9 @@ pub struct Record {
     /// When each stage began and ended.
     #[serde(default)]
     pub times: BTreeMap<Stage, Times>,
+    /// How long the document wants its results kept, in seconds, as it was claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_expiry_secs: Option<u64>,
     /// What was stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<Results>,

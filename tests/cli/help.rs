@@ -12,14 +12,16 @@ fn help_teaches_what_the_program_is_and_does() {
     insta::assert_snapshot!("program", said(&["--help"]));
     insta::assert_snapshot!("local", said(&["local", "--help"]));
     insta::assert_snapshot!("check", said(&["check", "--help"]));
+    insta::assert_snapshot!("sweep", said(&["sweep", "--help"]));
 }
 
 #[test]
 fn every_command_has_help_and_no_line_is_too_long_for_a_terminal() {
-    for line in
-        [&["-h"][..], &["local", "-h"], &["check", "-h"], &["configure", "-h"], &["exec", "-h"], &["publish", "-h"]]
-    {
-        let text = said(line);
+    let commands = "run local check submit list show logs results stop delete sweep configure exec publish";
+    let long = commands.split(' ').take(11).map(|command| vec![command, "--help"]);
+    let short = commands.split(' ').map(|command| vec![command, "-h"]);
+    for line in long.chain(short).chain([vec!["-h"], vec!["--help"]]) {
+        let text = said(&line);
         assert!(text.contains("Usage: operator-engine"), "{line:?}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{line:?}: {text}");
         assert!(!text.contains('`'), "no markup in {line:?}: {text}");

@@ -95,10 +95,10 @@ fn oddities_are_refused_by_local() {
 #[test]
 fn what_is_no_file_is_refused_with_advice() {
     let bench = Bench::new();
-    bench.copy("hello", "flow");
+    bench.write("flow/notes.txt", "x");
     for command in ["check", "local"] {
         let ended = bench.run(&[command, "flow"]).with(14);
-        assert!(ended.err.contains("flow/workflow.yaml"), "{}", ended.err);
+        assert!(ended.err.contains("the folder flow has neither workflow.yaml nor workflow.json"), "{}", ended.err);
         let ended = bench.run(&[command, "no/such/file"]).with(14);
         assert!(ended.err.contains("no/such/file") && ended.err.contains("o such file"), "{}", ended.err);
         let ended = bench.run(&[command, "/dev/zero"]).with(14);

@@ -3,7 +3,7 @@
 use crate::bench::{Bench, document};
 use serde_json::json;
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
     thread,
 };
@@ -105,4 +105,79 @@ fn an_expected_digest_that_does_not_match_fails_the_workflow_before_the_algorith
     let ended = bench.local(&job, &["-o", "json"]).with(10);
     let message = ended.json()["message"].as_str().unwrap().to_owned();
     assert!(message.contains("6b86b273ff34fce1"), "it says what it is instead: {message}");
+}
+
+/// A provider that has one file of one service, and the registry that knows of it.
+fn market() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let ddo = json!({"id": "did:op:aa", "services": [{"id": "s", "serviceEndpoint": url}]}).to_string();
+    let endpoints =
+        json!({"serviceEndpoints": {"fileinfo": ["POST", "/fileinfo"], "download": ["GET", "/download"]}}).to_string();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut from = BufReader::new(stream.try_clone().unwrap());
+            let mut lines = from.by_ref().lines().map_while(Result::ok);
+            let first = lines.next().unwrap_or_default();
+            let path = first.split(' ').nth(1).unwrap_or_default();
+            let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+            let length = head.iter().find_map(|line| line.strip_prefix("content-length: "));
+            let mut sent = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+            from.read_exact(&mut sent).unwrap();
+            let body = match path.split('?').next().unwrap() {
+                "/" => &endpoints,
+                "/fileinfo" => r#"[{"index": 0, "valid": true}]"#,
+                "/download" if path.contains("&signature=0x") => "sold",
+                _ => &ddo,
+            };
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let _ = stream.write_all(format!("{head}{body}").as_bytes());
+        }
+    });
+    url
+}
+
+#[test]
+fn keys_reach_the_stage_that_fetches_and_only_for_a_document_that_needs_them() {
+    const KEYS: [(&str, &str); 3] = [
+        ("OPERATOR_PRIVATE_KEY", "5ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4"),
+        ("AWS_ACCESS_KEY_ID", "5ec4e7"),
+        ("AWS_SECRET_ACCESS_KEY", "5ec4e7"),
+    ];
+    let bench = Bench::new();
+    let run = |job: &serde_json::Value, name: &str, settings: &[(&str, &str)]| {
+        bench.write(&format!("{name}.json"), job.to_string());
+        let mut local = bench.program(&["local", &format!("{name}.json"), "--out", name, "-o", "json"]);
+        local.env("OPERATOR_ENGINE__FETCH__ALLOW_NETWORKS", "127.0.0.0/8").envs(settings.iter().copied());
+        let ended = bench.end(local);
+        assert!(!format!("{ended:?}").contains("5ec4e7"), "{ended:?}");
+        ended
+    };
+    let mut job = document("sh $ALGO", "cat $INPUTS/aa/0; env");
+    job["stages"][0]["output"] = json!({"metadataUri": market()});
+    job["stages"][0]["input"] = json!([{"id": "did:op:aa", "remote": {"txId": "0x1", "serviceId": "s"}}]);
+    let sold = run(&job, "sold", &KEYS).with(0);
+    let log = sold.log();
+    assert!(log.starts_with("sold") && log.contains("OUTPUTS=") && !log.contains("5ec4e7"), "{log}");
+    let log = sold.file("adminlogs/configure.log");
+    assert!(log.contains("file 0 of its provider") && !log.contains("signature") && !log.contains("5ec4e7"), "{log}");
+    let without = run(&job, "without", &KEYS[1..]).with(10).json();
+    assert!(without["message"].as_str().unwrap().contains("OPERATOR_PRIVATE_KEY"), "{without}");
+
+    job["stages"][0]["input"] = json!([{"id": "aa", "url": "s3://data/a.csv"}]);
+    let refused = run(&job, "refused", &KEYS).with(10).json();
+    assert!(refused["message"].as_str().unwrap().contains("fetch.s3_buckets"), "{refused}");
+    let listed = [
+        ("OPERATOR_ENGINE__FETCH__S3_BUCKETS", "data"),
+        ("OPERATOR_ENGINE__FETCH__S3_ENDPOINT", "https://127.0.0.1:1"),
+    ];
+    let style = [("OPERATOR_ENGINE__FETCH__S3_PATH_STYLE", "true"), ("OPERATOR_ENGINE__FETCH__RETRIES", "0")];
+    let none = run(&job, "none", &[&listed[..], &style].concat()).with(10).json();
+    assert!(none["message"].as_str().unwrap().contains("there are no keys"), "{none}");
+    let tried = run(&job, "tried", &[&listed[..], &style, &KEYS].concat()).with(10).json();
+    let message = tried["message"].as_str().unwrap();
+    assert!(
+        message.contains("s3://data/a.csv") && message.contains("gave up") && !message.contains("X-Amz"),
+        "{message}"
+    );
 }

@@ -17,3 +17,4 @@ mod inputs;
 mod leaving;
 mod outcomes;
 mod output;
+mod results;

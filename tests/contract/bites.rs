@@ -7,13 +7,17 @@ use crate::{
 use async_trait::async_trait;
 use futures::{FutureExt, future::join_all};
 use operator_engine::{
-    cluster::{Cluster, Freshness, WorkflowRead},
+    cluster::{
+        Cluster, Freshness, WorkflowRead,
+        archive::{Archive, Page, Turn},
+    },
     plan::{
         Failure,
         action::Write,
+        cohort::Cohorts,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen},
+        seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen},
     },
     sandbox::Sandbox,
     workflow::{JobId, Stage},
@@ -35,6 +39,7 @@ enum Flaw {
     ListIsStale,
     ListVersionIsOld,
     FinishedShowsTheRunning,
+    CohortsAreIgnored,
     CreateReplaces,
     CreateOfTheSameFails,
     CreateReplacesAnothers,
@@ -43,23 +48,33 @@ enum Flaw {
     EndIgnoresUid,
     EndDoesNothing,
     DeletionByPrefix,
+    DeletionByName,
     DeletionOfAllStages,
     DeletionOfNobodyIsOfAll,
     DeletionDoesNothing,
     DeletionOfNothingFails,
     VolumeReplaces,
     VolumesByPrefix,
+    VolumesByName,
     LeaseReplaces,
     RenewIgnoresVersion,
     RenewOfTheSameHolderIsSkipped,
     LeaseDeletionIgnoresVersion,
     LeaseDeletionFailsThoughDone,
     DocumentIsTheFirstFound,
+    PageMissesOne,
+    PageShowsOneTwice,
+    ExpiryIgnoresVersion,
+    ExpiryIgnoresUid,
+    TurnIgnoresVersion,
+    TurnForgets,
+    TurnOfTheSameIsSkipped,
+    ClockStandsStill,
 }
 
 impl Flaw {
     /// Every flaw, and a check that must catch it.
-    const ALL: [(Self, &'static str); 31] = [
+    const ALL: [(Self, &'static str); 42] = [
         (Self::WriteIgnoresVersion, "a_write_of_an_older_version_changes_nothing"),
         (Self::WriteIgnoresUid, "a_write_to_another_object_of_that_name_changes_nothing"),
         (Self::WriteComparesTooEarly, "of_many_writers_one_wins"),
@@ -71,6 +86,7 @@ impl Flaw {
         (Self::ListIsStale, "a_list_is_no_older_than_asked_and_no_older_than_its_objects"),
         (Self::ListVersionIsOld, "a_list_is_no_older_than_asked_and_no_older_than_its_objects"),
         (Self::FinishedShowsTheRunning, "a_pod_is_followed_to_its_end"),
+        (Self::CohortsAreIgnored, "ended_pods_are_listed_by_cohort"),
         (Self::CreateReplaces, "a_pod_is_created_once_whoever_asks"),
         (Self::CreateOfTheSameFails, "a_pod_is_created_once_whoever_asks"),
         (Self::CreateReplacesAnothers, "a_pod_is_created_once_whoever_asks"),
@@ -79,19 +95,33 @@ impl Flaw {
         (Self::EndIgnoresUid, "another_pod_of_that_name_is_left_alone"),
         (Self::EndDoesNothing, "a_pod_that_is_asked_to_end_stays_to_be_seen"),
         (Self::DeletionByPrefix, "all_pods_of_the_workflows_named_go_and_no_others"),
+        (Self::DeletionByName, "what_belongs_to_another_workflow_of_that_name_stays"),
         (Self::DeletionOfAllStages, "the_pods_of_one_stage_go_and_those_of_others_stay"),
         (Self::DeletionOfNobodyIsOfAll, "a_deletion_that_names_nobody_is_refused"),
         (Self::DeletionDoesNothing, "all_pods_of_the_workflows_named_go_and_no_others"),
         (Self::DeletionOfNothingFails, "what_is_not_there_is_answered_so"),
         (Self::VolumeReplaces, "a_volume_is_created_once_whoever_asks"),
         (Self::VolumesByPrefix, "the_volumes_of_the_workflows_named_go_and_no_others"),
+        (Self::VolumesByName, "the_volume_of_another_workflow_of_that_name_stays"),
         (Self::LeaseReplaces, "a_lease_is_created_once_whoever_asks"),
         (Self::RenewIgnoresVersion, "a_lease_that_changed_is_not_renewed_and_not_deleted"),
         (Self::RenewOfTheSameHolderIsSkipped, "a_renewal_always_shows"),
         (Self::LeaseDeletionIgnoresVersion, "a_lease_that_changed_is_not_renewed_and_not_deleted"),
         (Self::LeaseDeletionFailsThoughDone, "of_many_renewals_and_deletions_one_wins"),
         (Self::DocumentIsTheFirstFound, "a_document_is_read_as_it_stands_or_refused_with_a_reason"),
+        (Self::PageMissesOne, "pages_hold_every_workflow_once_in_order"),
+        (Self::PageShowsOneTwice, "pages_hold_every_workflow_once_in_order"),
+        (Self::ExpiryIgnoresVersion, "a_workflow_is_deleted_only_as_it_was_seen"),
+        (Self::ExpiryIgnoresUid, "a_workflow_is_deleted_only_as_it_was_seen"),
+        (Self::TurnIgnoresVersion, "a_turn_that_changed_is_not_taken"),
+        (Self::TurnForgets, "a_turn_that_changed_is_not_taken"),
+        (Self::TurnOfTheSameIsSkipped, "a_turn_that_changed_is_not_taken"),
+        (Self::ClockStandsStill, "the_clock_is_near_ours"),
     ];
+}
+
+fn begins(other: &JobId, job: &JobId) -> bool {
+    other.as_str().starts_with(job.as_str())
 }
 
 struct Flawed {
@@ -110,12 +140,19 @@ impl Flawed {
         self.inner.write_workflow(name, &Write { uid: current.uid, version: current.version, ..write.clone() }).await
     }
 
-    async fn jobs_with_prefixes(&self, jobs: &[JobId]) -> Result<Vec<JobId>, Failure> {
-        let pods = self.inner.list_pods(Look::AuditPods, Freshness::Consistent).await?.items;
+    /// All whose names `meant` says are those of `owners`, and these.
+    async fn and_others(
+        &self,
+        owners: &[Owner],
+        meant: impl Fn(&JobId, &JobId) -> bool,
+    ) -> Result<Vec<Owner>, Failure> {
+        let pods = self.inner.list_pods(Look::AuditPods, &Cohorts::All, Freshness::Consistent).await?.items;
         let volumes = self.inner.list_volumes().await?.items;
-        let all = pods.into_iter().map(|pod| pod.workflow).chain(volumes.into_iter().map(|volume| volume.workflow));
-        let meant = |name: &String| jobs.iter().any(|job| name.starts_with(job.as_str()));
-        Ok(all.filter(meant).map(|name| name.parse().unwrap()).chain(jobs.iter().cloned()).collect())
+        let pods = pods.into_iter().map(|pod| (pod.workflow, pod.owner));
+        let all = pods.chain(volumes.into_iter().map(|volume| (volume.workflow, volume.owner)));
+        let all = all.map(|(name, uid)| Owner { job: name.parse().unwrap(), uid: uid.unwrap() });
+        let meant = |other: &Owner| owners.iter().any(|owner| meant(&other.job, &owner.job));
+        Ok(all.filter(meant).chain(owners.iter().cloned()).collect())
     }
 
     async fn lease_now(&self, lease: &LeaseSeen) -> Result<LeaseSeen, Failure> {
@@ -180,9 +217,10 @@ impl Cluster for Flawed {
         }
     }
 
-    async fn list_pods(&self, look: Look, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
+    async fn list_pods(&self, look: Look, cohorts: &Cohorts, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
         let look = if self.has(Flaw::FinishedShowsTheRunning) { Look::AuditPods } else { look };
-        self.inner.list_pods(look, freshness).await
+        let cohorts = if self.has(Flaw::CohortsAreIgnored) { &Cohorts::All } else { cohorts };
+        self.inner.list_pods(look, cohorts, freshness).await
     }
 
     async fn read_pod(&self, name: &str) -> Result<Option<PodSeen>, Failure> {
@@ -220,22 +258,24 @@ impl Cluster for Flawed {
         Ok(Leaving::Asked)
     }
 
-    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {
+    async fn delete_pods(&self, stage: Option<Stage>, owners: &[Owner]) -> Result<(), Failure> {
         match self.flaw {
-            Flaw::DeletionByPrefix => self.inner.delete_pods(stage, &self.jobs_with_prefixes(jobs).await?).await,
-            Flaw::DeletionOfAllStages => self.inner.delete_pods(None, jobs).await,
-            Flaw::DeletionOfNobodyIsOfAll if jobs.is_empty() => {
-                let all = self.inner.list_pods(Look::AuditPods, Freshness::Consistent).await?.items;
-                let all: Vec<JobId> = all.iter().map(|pod| pod.workflow.parse().unwrap()).collect();
+            Flaw::DeletionByPrefix => self.inner.delete_pods(stage, &self.and_others(owners, begins).await?).await,
+            Flaw::DeletionByName => self.inner.delete_pods(stage, &self.and_others(owners, JobId::eq).await?).await,
+            Flaw::DeletionOfAllStages => self.inner.delete_pods(None, owners).await,
+            Flaw::DeletionOfNobodyIsOfAll if owners.is_empty() => {
+                let all = self.inner.list_pods(Look::AuditPods, &Cohorts::All, Freshness::Consistent).await?.items;
+                let owner = |pod: PodSeen| Owner { job: pod.workflow.parse().unwrap(), uid: pod.owner.unwrap() };
+                let all: Vec<Owner> = all.into_iter().map(owner).collect();
                 self.inner.delete_pods(stage, &all).await
             }
             Flaw::DeletionDoesNothing => Ok(()),
             Flaw::DeletionOfNothingFails => {
-                let pods = self.inner.list_pods(Look::AuditPods, Freshness::Consistent).await?.items;
-                let any = pods.iter().any(|pod| jobs.iter().any(|job| job.as_str() == pod.workflow));
-                if any { self.inner.delete_pods(stage, jobs).await } else { Err(Failure::NotFound) }
+                let pods = self.inner.list_pods(Look::AuditPods, &Cohorts::All, Freshness::Consistent).await?.items;
+                let any = pods.iter().any(|pod| owners.iter().any(|owner| Some(&owner.uid) == pod.owner.as_ref()));
+                if any { self.inner.delete_pods(stage, owners).await } else { Err(Failure::NotFound) }
             }
-            _ => self.inner.delete_pods(stage, jobs).await,
+            _ => self.inner.delete_pods(stage, owners).await,
         }
     }
 
@@ -245,16 +285,20 @@ impl Cluster for Flawed {
 
     async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure> {
         if self.has(Flaw::VolumeReplaces) {
-            self.inner.delete_volumes(std::slice::from_ref(job)).await?;
+            let volumes = self.inner.list_volumes().await?.items;
+            for volume in volumes.into_iter().filter(|volume| volume.workflow == job.as_str()) {
+                self.inner.delete_volumes(&[Owner { job: job.clone(), uid: volume.owner.unwrap() }]).await?;
+            }
         }
         self.inner.create_volume(job, owner).await
     }
 
-    async fn delete_volumes(&self, jobs: &[JobId]) -> Result<(), Failure> {
-        if self.has(Flaw::VolumesByPrefix) {
-            return self.inner.delete_volumes(&self.jobs_with_prefixes(jobs).await?).await;
+    async fn delete_volumes(&self, owners: &[Owner]) -> Result<(), Failure> {
+        match self.flaw {
+            Flaw::VolumesByPrefix => self.inner.delete_volumes(&self.and_others(owners, begins).await?).await,
+            Flaw::VolumesByName => self.inner.delete_volumes(&self.and_others(owners, JobId::eq).await?).await,
+            _ => self.inner.delete_volumes(owners).await,
         }
-        self.inner.delete_volumes(jobs).await
     }
 
     async fn list_leases(&self) -> Result<Listed<LeaseSeen>, Failure> {
@@ -290,11 +334,68 @@ impl Cluster for Flawed {
     }
 }
 
+#[async_trait]
+impl Archive for Flawed {
+    async fn page(&self, limit: u32, after: Option<&str>) -> Result<Page, Failure> {
+        let mut page = self.inner.page(limit, after).await?;
+        match self.flaw {
+            Flaw::PageMissesOne if after.is_some() => drop(page.workflows.pop()),
+            Flaw::PageShowsOneTwice if after.is_some() => {
+                let before = self.inner.page(500, None).await?.workflows;
+                let last = before.into_iter().find(|seen| Some(seen.name.as_str()) == after);
+                page.workflows.splice(..1, last);
+            }
+            _ => {}
+        }
+        Ok(page)
+    }
+
+    async fn read(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
+        self.inner.read(name).await
+    }
+
+    async fn write(&self, name: &str, write: &Write) -> Result<WorkflowSeen, Failure> {
+        self.inner.write(name, write).await
+    }
+
+    async fn delete(&self, seen: &WorkflowSeen) -> Result<(), Failure> {
+        let now = self.inner.read(&seen.name).await?.ok_or(Failure::NotFound)?;
+        let seen = match self.flaw {
+            Flaw::ExpiryIgnoresVersion => WorkflowSeen { version: now.version, ..seen.clone() },
+            Flaw::ExpiryIgnoresUid => WorkflowSeen { uid: now.uid, ..seen.clone() },
+            _ => seen.clone(),
+        };
+        Archive::delete(&self.inner, &seen).await
+    }
+
+    async fn now(&self) -> Result<Option<jiff::Timestamp>, Failure> {
+        let stopped = self.has(Flaw::ClockStandsStill).then_some(jiff::Timestamp::UNIX_EPOCH);
+        Ok(stopped.or(self.inner.now().await?))
+    }
+
+    async fn turn(&self) -> Result<Turn, Failure> {
+        self.inner.turn().await
+    }
+
+    async fn set_turn(&self, turn: &Turn, holder: &str, memory: &str) -> Result<Turn, Failure> {
+        let now = self.inner.turn().await?;
+        match self.flaw {
+            Flaw::TurnIgnoresVersion => self.inner.set_turn(&now, holder, memory).await,
+            Flaw::TurnForgets => self.inner.set_turn(turn, holder, "").await,
+            Flaw::TurnOfTheSameIsSkipped if now == *turn && now.holder == holder && now.memory == memory => Ok(now),
+            _ => self.inner.set_turn(turn, holder, memory).await,
+        }
+    }
+}
+
 /// The names of the checks that fail on a cluster with this flaw.
 async fn caught(flaw: Flaw) -> BTreeSet<&'static str> {
     let failed = checks().into_iter().map(|(name, check)| async move {
-        let flawed = |inner: Sandbox| -> Arc<dyn Cluster> { Arc::new(Flawed { inner, flaw, cache: Mutex::default() }) };
-        let hands = Hands::on(flawed, 5);
+        let flawed = |inner: Sandbox| -> (Arc<dyn Cluster>, Arc<dyn Archive>) {
+            let flawed = Arc::new(Flawed { inner, flaw, cache: Mutex::default() });
+            (flawed.clone(), flawed)
+        };
+        let hands = Hands::of(flawed, 5);
         let limit = Duration::from_secs(10);
         let checked = AssertUnwindSafe(tokio::time::timeout(limit, check(&hands))).catch_unwind().await;
         (!matches!(checked, Ok(Ok(())))).then_some(name)

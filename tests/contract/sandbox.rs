@@ -4,7 +4,7 @@ use crate::suite::{Subject, data, eventually, record, spec, write};
 use async_trait::async_trait;
 use operator_engine::{
     clock::SystemClock,
-    cluster::Cluster,
+    cluster::{Cluster, archive::Archive},
     plan::{Failure, end::End, seen::Progress},
     sandbox::{
         Sandbox,
@@ -80,15 +80,22 @@ pub(crate) struct Hands {
     sandbox: Sandbox,
     kubelet: Arc<ByHand>,
     cluster: Arc<dyn Cluster>,
+    archive: Arc<dyn Archive>,
     rounds: usize,
 }
 
 impl Hands {
     /// The engine's side of it goes through `wrap`.
     pub(crate) fn on(wrap: impl FnOnce(Sandbox) -> Arc<dyn Cluster>, rounds: usize) -> Self {
+        Self::of(|sandbox| (wrap(sandbox.clone()), Arc::new(sandbox)), rounds)
+    }
+
+    /// As expiry uses it as well.
+    pub(crate) fn of(wrap: impl FnOnce(Sandbox) -> (Arc<dyn Cluster>, Arc<dyn Archive>), rounds: usize) -> Self {
         let kubelet = Arc::new(ByHand::default());
         let sandbox = Sandbox::new(kubelet.clone(), Arc::new(SystemClock::new()));
-        Self { cluster: wrap(sandbox.clone()), sandbox, kubelet, rounds }
+        let (cluster, archive) = wrap(sandbox.clone());
+        Self { cluster, archive, sandbox, kubelet, rounds }
     }
 
     async fn order(&self, name: &str, order: Order) {
@@ -114,12 +121,20 @@ impl Subject for Hands {
         self.cluster.clone()
     }
 
+    fn archive(&self) -> Arc<dyn Archive> {
+        self.archive.clone()
+    }
+
     async fn submit(&self, name: &str, data: BTreeMap<String, Vec<u8>>) {
         assert!(self.sandbox.submit(name, data), "{name} is there already");
     }
 
     async fn label(&self, name: &str, state: State) {
         assert!(self.sandbox.label(name, state));
+    }
+
+    async fn unlabel(&self, name: &str) {
+        assert!(self.sandbox.unlabel(name));
     }
 
     async fn edit(&self, name: &str, data: BTreeMap<String, Vec<u8>>) {

@@ -7,6 +7,7 @@
 //!
 //! Absent: speed, access rights, and what a pod looks like to Kubernetes.
 
+pub(crate) mod archive;
 pub(crate) mod leases;
 pub(crate) mod pods;
 pub(crate) mod races;
@@ -16,12 +17,13 @@ pub(crate) mod workflows;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use operator_engine::{
-    cluster::Cluster,
+    cluster::{Cluster, archive::Archive},
     plan::{
         action::{Write, WriteStep},
+        cohort::Cohort,
         end::End,
         pod::{PodSpec, Task},
-        seen::{Uid, WorkflowSeen},
+        seen::{Owner, Uid, WorkflowSeen},
         transition,
     },
     workflow::{JobId, Record, Stage, State, digest::Sha256, record::Holder},
@@ -34,10 +36,15 @@ pub(crate) trait Subject: Send + Sync {
     /// The cluster, as an engine uses it.
     fn cluster(&self) -> Arc<dyn Cluster>;
 
+    /// The cluster, as expiry uses it.
+    fn archive(&self) -> Arc<dyn Archive>;
+
     /// A person registers a workflow: a ConfigMap of this name, labelled `pending`.
     async fn submit(&self, name: &str, data: BTreeMap<String, Vec<u8>>);
     /// A person sets the state label.
     async fn label(&self, name: &str, state: State);
+    /// A person takes the state label away.
+    async fn unlabel(&self, name: &str);
     /// A person replaces the data.
     async fn edit(&self, name: &str, data: BTreeMap<String, Vec<u8>>);
     /// A person deletes a workflow.
@@ -80,21 +87,31 @@ macro_rules! every_check {
             pods::a_new_pod_waits_under_its_name_and_owner
             pods::a_pod_is_created_once_whoever_asks
             pods::a_pod_is_followed_to_its_end
+            pods::ended_pods_are_listed_by_cohort
             pods::each_end_is_reported_as_it_was
             pods::a_pod_that_is_asked_to_end_stays_to_be_seen
             pods::a_pod_that_never_started_ends_or_goes
             pods::another_pod_of_that_name_is_left_alone
             pods::all_pods_of_the_workflows_named_go_and_no_others
+            pods::what_belongs_to_another_workflow_of_that_name_stays
             pods::the_pods_of_one_stage_go_and_those_of_others_stay
             pods::a_deletion_that_names_nobody_is_refused
             pods::what_a_deleted_workflow_owns_goes
             pods::a_pod_made_for_a_workflow_that_is_gone_goes
             volumes::a_volume_is_created_once_whoever_asks
             volumes::the_volumes_of_the_workflows_named_go_and_no_others
+            volumes::the_volume_of_another_workflow_of_that_name_stays
             leases::a_lease_is_created_once_whoever_asks
             leases::a_renewal_always_shows
             leases::a_lease_that_changed_is_not_renewed_and_not_deleted
             leases::a_lease_that_is_gone_is_not_renewed
+            archive::pages_hold_every_workflow_once_in_order
+            archive::what_is_no_workflow_is_read_and_in_no_page
+            archive::a_workflow_is_deleted_only_as_it_was_seen
+            archive::the_archive_reads_and_writes_what_the_cluster_does
+            archive::there_is_one_turn_whoever_asks
+            archive::a_turn_that_changed_is_not_taken
+            archive::the_clock_is_near_ours
             races::of_many_writers_one_wins
             races::no_increment_is_lost
             races::a_stop_is_never_overwritten
@@ -156,6 +173,11 @@ pub(crate) fn job(name: &str) -> JobId {
     name.parse().unwrap()
 }
 
+/// The workflow of this name and UID, as an owner.
+pub(crate) fn owner(name: &str, uid: &Uid) -> Owner {
+    Owner { job: job(name), uid: uid.clone() }
+}
+
 /// A workflow's data with a document that says little.
 pub(crate) fn data() -> BTreeMap<String, Vec<u8>> {
     BTreeMap::from([("workflow.json".to_owned(), b"{\"stages\": []}".to_vec())])
@@ -197,7 +219,8 @@ pub(crate) fn spec(name: &str, owner: &Uid, stage: Stage, attempt: u32) -> PodSp
         owner: owner.clone(),
         stage,
         attempt,
-        task: Task::Configure { document: Sha256::of("document") },
+        cohort: Cohort(i64::from(attempt) + 1),
+        task: Task::Configure { document: Sha256::of("document"), remote: false, buckets: Default::default() },
         deadline: Duration::from_hours(1),
         grace: Duration::from_secs(30),
     }

@@ -17,6 +17,7 @@ mod arrows;
 mod dependencies;
 mod licences;
 mod names;
+mod old_variables;
 mod panics;
 mod purity;
 mod readme;

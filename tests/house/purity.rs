@@ -1,4 +1,4 @@
-//! `plan` and `workflow` decide; they name nothing that acts, waits, or tells the time.
+//! `plan`, `workflow` and what decides in `sweep`: they name nothing that acts, waits, or tells the time.
 
 use super::{
     assert_none,
@@ -45,7 +45,7 @@ fn faults(path: &str, tokens: &[Token]) -> Vec<String> {
 }
 
 fn is_core(path: &str) -> bool {
-    ["src/plan", "src/workflow"]
+    ["src/plan", "src/workflow", "src/sweep/decide", "src/sweep/memory", "src/sweep/clocks"]
         .iter()
         .any(|core| path.strip_prefix(core).is_some_and(|rest| rest.starts_with(['.', '/'])))
 }
@@ -64,7 +64,10 @@ const ONLY_IN: &[(&str, &str)] = &[
     ("k8s_openapi", "src/cluster/"),
     ("prometheus_client", "src/http"),
     ("axum", "src/http"),
-    ("indicatif", "src/cli/local"),
+    ("indicatif", "src/cli/"),
+    ("croner", "src/clock"),
+    ("chrono", "src/clock"),
+    ("tokio_cron_scheduler", "src/sweep/scheduled"),
 ];
 
 fn out_of_place(path: &str, tokens: &[Token]) -> Vec<String> {

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, time::Duration};
 pub(crate) async fn a_four_stage_workflow_costs_eleven_requests(cluster: &'static Cluster) {
     let namespace = Namespace::new(cluster, "budget").await;
     let kubelet = namespace.kubelet(|_| Act::Succeed(Duration::from_millis(600)));
-    let engine = Engine::start(cluster, &namespace, &Setup::new());
+    let engine = Engine::start(cluster, &namespace, &Setup::new().without_notifications());
     let names = ["wf-1", "wf-2", "wf-3"];
     for name in names {
         namespace.submit(name).await;

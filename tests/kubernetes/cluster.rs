@@ -163,10 +163,14 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     }
 }
 
-/// A secret that every engine is given in every way it can be given one, and that must appear nowhere.
-pub(crate) const CANARY: &str = "canary-7c1f0e9b2d";
+/// A secret that every engine is given in every way it can be given one, and that must appear nowhere. It is a private key, so
+/// that an engine takes it for its own.
+pub(crate) const CANARY: &str = "ca9a47c1f0e9b2d5ca9a47c1f0e9b2d5ca9a47c1f0e9b2d5ca9a47c1f0e9b2d5";
 
-/// Whether `text` holds the canary; the played kubelet asks of every pod it sees.
+/// The same where only 64 hexadecimal digits will do: the operator's key.
+pub(crate) const CANARY_KEY: &str = "7c1f0e9b2d7c1f0e9b2d7c1f0e9b2d7c1f0e9b2d7c1f0e9b2d7c1f0e9b2d7c1f";
+
+/// Whether `text` holds the canary, in either form; the played kubelet asks of every pod it sees.
 pub(crate) fn sings(text: &str) -> bool {
-    text.contains(CANARY)
+    text.contains(CANARY) || text.contains(CANARY_KEY)
 }

@@ -56,6 +56,7 @@ async fn hands(cluster: &'static Cluster) -> &'static Hands {
     static HANDS: OnceCell<Hands> = OnceCell::const_new();
     let make = async || {
         let namespace = Namespace::new(cluster, "contract").await;
+        namespace.grant("delete", "configmaps").await;
         let kube = Arc::new(kube_at(cluster.kubeconfig("engine"), "contract", Duration::from_secs(10)).await);
         Hands { namespace, kube, nodes: kube::Api::namespaced(cluster.kubelet.clone(), "contract") }
     };
@@ -83,6 +84,9 @@ fn settings() -> Settings {
         node_scope: None,
         runtime_class: None,
         tolerations: Vec::new(),
+        gpu_tolerations: Vec::new(),
+        gpu_node_selector: BTreeMap::new(),
+        templates: BTreeMap::new(),
         storage_class: None,
         disk: 1 << 30,
         resources: operator_engine::workflow::Resources { cpu_millis: 1000, memory: 1 << 30, gpus: 0 },
@@ -91,6 +95,7 @@ fn settings() -> Settings {
         results_claim: None,
         adminlogs_claim: None,
         storage_secret: "operator-engine-storage".to_owned(),
+        inputs_secret: "operator-engine-storage".to_owned(),
     }
 }
 
@@ -111,6 +116,10 @@ impl Subject for Hands {
         self.kube.clone()
     }
 
+    fn archive(&self) -> Arc<dyn cluster::archive::Archive> {
+        self.kube.clone()
+    }
+
     async fn submit(&self, name: &str, data: BTreeMap<String, Vec<u8>>) {
         let (text, binary) = texts(data);
         let workflow = json!({"metadata": {"name": name, "labels": {STATE_LABEL: "pending"}},
@@ -121,6 +130,11 @@ impl Subject for Hands {
 
     async fn label(&self, name: &str, state: State) {
         self.namespace.label(name, state).await;
+    }
+
+    async fn unlabel(&self, name: &str) {
+        let patch = json!({"metadata": {"labels": {STATE_LABEL: null}}});
+        self.namespace.workflows.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
     }
 
     async fn edit(&self, name: &str, data: BTreeMap<String, Vec<u8>>) {

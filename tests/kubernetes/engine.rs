@@ -1,7 +1,7 @@
 //! An engine process: the program that users start, with what they configure.
 
 use crate::{
-    cluster::{CANARY, Cluster},
+    cluster::{CANARY, CANARY_KEY, Cluster},
     namespace::Namespace,
 };
 use nix::{
@@ -32,6 +32,8 @@ pub(crate) struct Setup {
     pub(crate) kubeconfig: Option<PathBuf>,
     /// Keys and values, over [`DEFAULTS`].
     pub(crate) keys: Vec<(&'static str, String)>,
+    /// Whether it has somebody to notify, whom it never reaches: its attempts are writes of their own.
+    pub(crate) notifies: bool,
 }
 
 /// For all engines. Looks are as often as a person would configure them; Leases are the default's.
@@ -51,12 +53,17 @@ static STARTED: AtomicUsize = AtomicUsize::new(0);
 impl Setup {
     /// The defaults, under a random name.
     pub(crate) fn new() -> Self {
-        Self { instance: None, kubeconfig: None, keys: Vec::new() }
+        Self { instance: None, kubeconfig: None, keys: Vec::new(), notifies: true }
     }
 
     /// Under this name.
     pub(crate) fn named(instance: impl Into<String>) -> Self {
         Self { instance: Some(instance.into()), ..Self::new() }
+    }
+
+    /// With nobody to notify.
+    pub(crate) fn without_notifications(self) -> Self {
+        Self { notifies: false, ..self }
     }
 
     pub(crate) fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
@@ -77,9 +84,12 @@ impl Engine {
         let stem = cluster.directory.join(format!("{}-{number}", namespace.name));
         let (config, log) = (stem.with_extension("toml"), stem.with_extension("log"));
         // A file, the engine's own variables, and the old engine's: all the ways to be told a secret.
-        let notify = format!("[notify]\nstart_url = \"https://me:{CANARY}@notify.example/start?token={CANARY}\"\n");
+        let told = |event: &str| format!("https://me:{CANARY}@notify.example/{event}?token={CANARY}");
+        let notify =
+            format!("[notify]\nstart_url = \"{}\"\n", if setup.notifies { told("start") } else { String::new() });
         // Many engines on one machine: none has pages unless a test gives them an address.
-        fs::write(&config, notify + "[http]\nlisten = \"\"\n").unwrap();
+        // Nor does any sweep: its requests would be counted among those of workflows.
+        fs::write(&config, notify + "[http]\nlisten = \"\"\n[expiry]\nschedule = \"\"\n").unwrap();
         let mut command = Command::new(&cluster.program);
         command.arg("run").arg("--config").arg(&config).arg("--kubeconfig");
         command.arg(setup.kubeconfig.as_deref().unwrap_or(cluster.kubeconfig("engine")));
@@ -89,9 +99,9 @@ impl Engine {
         command.env(name("ENGINE__JOBS_NAMESPACE"), &namespace.name);
         command.envs(setup.instance.as_ref().map(|instance| (name("ENGINE__INSTANCE"), instance)));
         command.envs(setup.keys.iter().map(|(key, value)| (name(key), value)));
-        command.env("OPERATOR_PRIVATE_KEY", format!("0x{CANARY}"));
+        command.env("OPERATOR_PRIVATE_KEY", format!("0x{CANARY_KEY}"));
         command.env("AWS_SECRET_ACCESS_KEY", CANARY);
-        command.env(name("NOTIFY__STOP_URL"), format!("https://me:{CANARY}@notify.example/stop?token={CANARY}"));
+        command.envs(setup.notifies.then(|| (name("NOTIFY__STOP_URL"), told("stop"))));
         let output = File::create(&log).unwrap();
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output).kill_on_drop(true);
         Self { child: command.spawn().unwrap(), log }

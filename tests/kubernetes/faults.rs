@@ -16,6 +16,7 @@ use operator_engine::{
     plan::{
         Failure,
         action::{Write, WriteStep},
+        cohort::{Cohort, Cohorts},
         look::Look,
         pod::{PodSpec, Task},
         seen::Version,
@@ -40,6 +41,7 @@ enum Kind {
     Unknown,
     Refused,
     Quota,
+    NotYet,
     Denied,
 }
 
@@ -52,6 +54,7 @@ impl Kind {
             Failure::Unknown { .. } => Self::Unknown,
             Failure::Refused { .. } => Self::Refused,
             Failure::Quota { .. } => Self::Quota,
+            Failure::NotYet { .. } => Self::NotYet,
             Failure::Denied { .. } => Self::Denied,
         }
     }
@@ -70,13 +73,14 @@ const BUSY: Fault = Fault::Status {
 
 /// Each fault: its name, what a read takes it for, and what a write does. Texts are the API server's own.
 #[rustfmt::skip]
-const FAULTS: [(&str, Fault, Kind, Kind); 27] = {
-    use Kind::{Conflict, Denied, NotDone, NotFound, Quota, Refused, Unknown};
+const FAULTS: [(&str, Fault, Kind, Kind); 28] = {
+    use Kind::{Conflict, Denied, NotDone, NotFound, NotYet, Quota, Refused, Unknown};
     [
         ("unauthorized", status(401, "Unauthorized", "Unauthorized"), NotDone, NotDone),
         ("rbac", status(403, "Forbidden", "pods is forbidden: User \"system:serviceaccount:x:y\" cannot create resource \"pods\" in API group \"\" in the namespace \"z\""), Denied, Denied),
         ("quota", status(403, "Forbidden", "pods \"a\" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=2, limited: pods=2"), Quota, Quota),
         ("new-quota", status(403, "Forbidden", "pods \"a\" is forbidden: status unknown for quota: pods, resources: pods"), Quota, Quota),
+        ("service-account", status(403, "Forbidden", "pods \"a\" is forbidden: error looking up service account z/jobs: serviceaccount \"jobs\" not found"), NotYet, NotYet),
         ("admission", status(403, "Forbidden", "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\": runAsNonRoot != true"), Refused, Refused),
         ("webhook-denies", status(403, "Forbidden", "admission webhook \"x.example\" denied the request: a User cannot use this resource"), Refused, Refused),
         ("missing", status(404, "NotFound", "pods \"a\" not found"), NotFound, NotFound),
@@ -121,7 +125,8 @@ pub(crate) async fn each_failure_is_taken_for_what_it_is(cluster: &'static Clust
             owner: seen.uid.clone(),
             stage: Stage::Configure,
             attempt: 0,
-            task: Task::Configure { document: Sha256::of("") },
+            cohort: Cohort(1),
+            task: Task::Configure { document: Sha256::of(""), remote: false, buckets: Default::default() },
             deadline: Duration::from_secs(60),
             grace: Duration::from_secs(1),
         };
@@ -132,7 +137,7 @@ pub(crate) async fn each_failure_is_taken_for_what_it_is(cluster: &'static Clust
         *faults.lock().unwrap() = Some(fault);
         let old = Freshness::NotOlderThan(Version(1));
         let reads = [
-            ("list_pods", kube.list_pods(Look::Finished, old).await.map(drop)),
+            ("list_pods", kube.list_pods(Look::Finished, &Cohorts::All, old).await.map(drop)),
             ("list_workflows", kube.list_workflows(Look::Attention, Freshness::Consistent).await.map(drop)),
             ("list_leases", kube.list_leases().await.map(drop)),
             // What an object's own read says of a missing one is no failure but an answer.

@@ -304,28 +304,34 @@ fn success(workflow: &str, stage: Stage) -> End {
             render(&PublishReport { published: Some(published), fault: None })
         }
     };
-    End { exit_code: Some(0), reason: Some("Completed".to_owned()), disrupted: false, message }
+    End { exit_code: Some(0), reason: Some("Completed".to_owned()), disrupted: false, message, image_id: None }
 }
 
 /// How a stage ends that gets SIGTERM; one that never started has nothing to say.
 fn asked_to_end(waiting: bool, reason: Option<String>) -> End {
     if waiting {
-        return End { exit_code: None, reason, disrupted: false, message: String::new() };
+        return End { exit_code: None, reason, disrupted: false, message: String::new(), image_id: None };
     }
     let report = ExecReport { exit_code: Some(143), stopped: true, wall_ms: 5, ..ExecReport::default() };
-    End { exit_code: Some(143), reason, disrupted: false, message: render(&report) }
+    End { exit_code: Some(143), reason, disrupted: false, message: render(&report), image_id: None }
 }
 
 /// A container that ended with `code` and said nothing.
 pub(crate) fn exits(code: i32) -> End {
     let report = ExecReport { exit_code: Some(code), wall_ms: 7, ..ExecReport::default() };
-    End { exit_code: Some(code), reason: Some("Error".to_owned()), disrupted: false, message: render(&report) }
+    End {
+        exit_code: Some(code),
+        reason: Some("Error".to_owned()),
+        disrupted: false,
+        message: render(&report),
+        image_id: None,
+    }
 }
 
 /// The kubelet evicted it.
 pub(crate) fn evicted() -> End {
     let message = "The node was low on resource: memory. ".to_owned();
-    End { exit_code: None, reason: Some("Evicted".to_owned()), disrupted: true, message }
+    End { exit_code: None, reason: Some("Evicted".to_owned()), disrupted: true, message, image_id: None }
 }
 
 /// Reasons that a kubelet gives to a pod; others it gives to the container.

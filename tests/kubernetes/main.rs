@@ -13,9 +13,11 @@ mod audit;
 mod budget;
 mod canary;
 mod cluster;
+mod commands;
 mod contract;
 mod ends;
 mod engine;
+mod expiry;
 mod faults;
 mod kills;
 mod kubelet;
@@ -47,6 +49,10 @@ fn main() -> ExitCode {
     tests.push(test!(Group::Together, ends::a_pod_over_its_deadline_is_over_time));
     tests.push(test!(Group::Together, ends::a_quota_that_is_used_up_is_waited_for_and_then_told));
     tests.push(test!(Group::Together, ends::a_document_edited_midway_is_not_run));
+    tests.push(test!(Group::Together, commands::a_file_or_folder_becomes_a_workflow_that_an_engine_would_see));
+    tests.push(test!(Group::Together, commands::a_person_follows_stops_and_deletes_workflows));
+    tests.push(test!(Group::Together, commands::what_is_no_workflow_or_not_allowed_is_left_alone_and_told));
+    tests.push(test!(Group::Together, commands::results_and_logs_are_found_by_the_record));
     tests.push(test!(Group::Together, faults::each_failure_is_taken_for_what_it_is));
     tests.extend(faults::runs());
     tests.push(test!(Group::Alone, budget::a_four_stage_workflow_costs_eleven_requests));
@@ -58,6 +64,8 @@ fn main() -> ExitCode {
     tests.push(test!(Group::Takeover, takeover::an_engine_that_was_paused_past_its_lease_does_no_harm));
     tests.push(test!(Group::Takeover, takeover::two_engines_share_the_work_and_never_meet));
     tests.push(test!(Group::Together, rights::events_are_told_where_they_are_allowed_and_never_needed));
+    tests.push(test!(Group::Together, expiry::expired_results_go_by_the_schedule_under_the_shipped_role));
+    tests.push(test!(Group::Together, expiry::sweep_deletes_once_and_records_where_that_is_allowed));
     tests.push(test!(Group::Last, canary::a_secret_of_the_engine_appears_nowhere));
     tests.push(test!(Group::Last, rights::the_rights_used_are_the_shipped_role));
     runner::run(tests)

@@ -76,6 +76,9 @@ impl Namespace {
             leases: Api::namespaced(admin.clone(), name),
             cluster,
         };
+        // Part of the manifests: the engine fills it in, and may not create it.
+        let environment = serde_json::from_value(json!({"metadata": {"name": "operator-engine-environment"}}));
+        namespace.workflows.create(&post, &environment.unwrap()).await.unwrap();
         namespace.usable().await;
         namespace
     }
@@ -100,6 +103,21 @@ impl Namespace {
             reviewed.status.is_some_and(|status| status.allowed).then_some(())
         })
         .await;
+    }
+
+    /// Gives the engine one right more than the shipped Role does.
+    pub(crate) async fn grant(&self, verb: &str, resource: &str) {
+        let (post, admin, name) = (PostParams::default(), &self.cluster.admin, format!("{verb}-{resource}"));
+        let role = json!({"metadata": {"name": name},
+            "rules": [{"apiGroups": [""], "resources": [resource], "verbs": [verb]}]});
+        let binding = json!({"metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": self.cluster.engine_user()}]});
+        let roles: Api<Role> = Api::namespaced(admin.clone(), &self.name);
+        roles.create(&post, &serde_json::from_value(role).unwrap()).await.unwrap();
+        let bindings: Api<RoleBinding> = Api::namespaced(admin.clone(), &self.name);
+        bindings.create(&post, &serde_json::from_value(binding).unwrap()).await.unwrap();
+        self.may(verb, resource).await;
     }
 
     /// A kubelet for it.

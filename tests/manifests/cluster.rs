@@ -116,8 +116,8 @@ impl Cluster {
     }
 
     /// The manifests, to be changed as a user would.
-    pub(crate) fn copy_of_manifests(&self) -> PathBuf {
-        let folder = self.folder("copy");
+    pub(crate) fn copy_of_manifests(&self, name: &str) -> PathBuf {
+        let folder = self.folder(&format!("copy-{name}"));
         let copied = Command::new("cp").arg("-R").arg(root().join("manifests")).arg(&folder).status().unwrap();
         assert!(copied.success());
         folder.join("manifests")

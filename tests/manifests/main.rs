@@ -9,6 +9,7 @@
 mod cluster;
 mod engine;
 mod network;
+mod store;
 
 use cluster::Cluster;
 use serde_json::{Value, json};
@@ -89,6 +90,28 @@ fn the_engine_may_do_in_the_jobs_namespace_what_its_role_says_and_nothing_elsewh
 }
 
 #[test]
+fn the_component_that_deletes_records_adds_its_right_and_its_key_and_nothing_else() {
+    let cluster = Cluster::shared();
+    let copy = cluster.copy_of_manifests("delete-records");
+    let built = |folder: &std::path::Path| cluster.kubectl(&["kustomize", folder.to_str().unwrap()]).unwrap();
+    let before = built(&copy);
+    let file = copy.join("kustomization.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let with = text.replace("  - components/limits\n", "  - components/limits\n  - components/delete-records\n");
+    assert_ne!(text, with);
+    std::fs::write(&file, with).unwrap();
+    let after = built(&copy);
+    // The configuration's name ends in a hash of what it holds, and so changes too.
+    let added: Vec<_> = after.lines().filter(|line| !before.contains(line)).map(str::trim).collect();
+    for line in ["records.toml: |", "keep_records = \"30d\""] {
+        assert!(added.contains(&line), "{added:?}");
+    }
+    let rule = "- apiGroups:\n  - \"\"\n  resources:\n  - configmaps\n  verbs:\n  - delete\n";
+    assert!(after.contains(rule) && !before.contains(rule), "{after}");
+    cluster.feed(&["apply", "--dry-run=server", "-f", "-"], &after).unwrap();
+}
+
+#[test]
 fn the_pod_that_looks_into_results_is_admitted() {
     let cluster = Cluster::shared();
     cluster.apply("manifests");
@@ -107,7 +130,7 @@ fn an_admin_of_one_namespace_can_install_it_there() {
     cluster.kubectl(&["create", "rolebinding", "-n", namespace, "a", "--clusterrole=admin", "--user=alice"]).unwrap();
 
     // What the overlay tells its reader to do: put the namespace's name in.
-    let copy = cluster.copy_of_manifests();
+    let copy = cluster.copy_of_manifests("one-namespace");
     let file = copy.join("overlays/one-namespace/kustomization.yaml");
     let text = std::fs::read_to_string(&file).unwrap();
     let named = text.replace("\nnamespace: operator-engine\n", &format!("\nnamespace: {namespace}\n"));

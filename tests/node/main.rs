@@ -18,12 +18,16 @@ mod platform;
 mod probes;
 mod restarts;
 mod site;
+mod stores;
 mod users;
 
 /// Groups and order, as for the tests without a node.
 #[path = "../kubernetes/runner.rs"]
 #[allow(dead_code)]
 mod runner;
+
+#[path = "../servers/server.rs"]
+mod server;
 
 use runner::{Group, Test, test};
 use std::process::ExitCode;
@@ -50,6 +54,8 @@ fn main() -> ExitCode {
         test!(Group::Together, people::stopping_while_it_runs),
         test!(Group::Together, people::stopping_while_the_filter_looks),
         test!(Group::Together, people::stopping_while_it_publishes),
+        test!(Group::Together, stores::results_go_to_a_bucket_and_expire),
+        test!(Group::Together, stores::results_go_to_an_ipfs_node_and_expire),
         test!(Group::Takeover, platform::more_memory_than_any_node_has),
         test!(Group::Takeover, platform::a_node_that_does_not_exist),
         test!(Group::Takeover, platform::a_volume_that_never_binds),

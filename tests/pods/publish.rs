@@ -59,7 +59,11 @@ impl Bench {
 
     /// The manifest, with all its files checked; none if there is no manifest.
     fn manifest(&self) -> Option<Manifest> {
-        let results = self.path("results");
+        self.manifest_in("results")
+    }
+
+    fn manifest_in(&self, place: &str) -> Option<Manifest> {
+        let results = self.path(place);
         let manifest = Manifest::parse(&fs::read(results.join("wf-1/manifest.json")).ok()?).unwrap();
         for file in &manifest.files {
             let bytes = fs::read(results.join(&file.key)).unwrap_or_else(|_| panic!("{} is missing", file.key));
@@ -96,6 +100,54 @@ fn killed_at_any_time_the_result_is_whole_or_absent() {
     assert_eq!(bench.report().published.unwrap().files, 32);
     let left = fs::read_dir(bench.path("results/wf-1/data/outputs")).unwrap().count();
     assert_eq!(left, 31, "nothing of the killed attempts is left behind");
+}
+
+#[test]
+fn killed_at_any_time_no_outputs_are_there_without_their_admin_logs() {
+    let bench = Bench::new();
+    let apart = serde_json::json!({ "kind": "directory", "path": bench.path("results/_adminlogs") }).to_string();
+    let (mut none, mut all) = (0, 0);
+    for round in 0..20_u64 {
+        for n in 0..30 {
+            fs::write(bench.path(&format!("data/outputs/{n}")), format!("{round} {n}")).unwrap();
+            fs::write(bench.path(&format!("data/adminlogs/{n}.log")), format!("{round} {n}")).unwrap();
+        }
+        let mut child = bench.command(&round.to_string()).args(["--adminlogs", &apart]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(8 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let of_round = |manifest: &Manifest| manifest.facts.message == Some(round.to_string());
+        let [outputs, adminlogs] =
+            ["results", "results/_adminlogs"].map(|place| bench.manifest_in(place).filter(of_round));
+        assert!(outputs.is_none() || adminlogs.is_some(), "round {round}: outputs without their admin logs");
+        none += usize::from(adminlogs.is_none());
+        all += usize::from(outputs.is_some());
+    }
+    assert!(none > 0, "no kill came in time ({all} came too late)");
+    assert!(bench.command("last").args(["--adminlogs", &apart]).status().unwrap().success());
+    let [outputs, adminlogs] = ["results", "results/_adminlogs"].map(|place| bench.manifest_in(place).unwrap());
+    assert_eq!((outputs.files.len(), adminlogs.files.len()), (30, 31));
+    let published = bench.report().published.unwrap();
+    assert!(published.adminlogs.unwrap().store.ends_with("/results/_adminlogs"));
+    assert_eq!(published.files, 61);
+}
+
+#[test]
+fn half_a_credential_is_a_fault_that_waits_for_the_admin_and_tells_no_secret() {
+    let bench = Bench::new();
+    let mut arguments = bench.arguments("once");
+    *arguments.last_mut().unwrap() = r#"{"kind":"s3","bucket":"out","region":"x"}"#.to_owned();
+    let output = Command::new(env!("CARGO_BIN_EXE_operator-engine"))
+        .args(arguments)
+        .env("AWS_SECRET_ACCESS_KEY", "s3cret")
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let fault = bench.report().fault.unwrap();
+    assert_eq!((fault.reason.as_str(), fault.retry), ("InvalidCredentials", true));
+    assert!(fault.message.contains("AWS_SECRET_ACCESS_KEY") && fault.message.contains("storage.secret"), "{fault:?}");
+    let said = format!("{fault:?}{output:?}");
+    assert!(!said.contains("s3cret"), "{said}");
 }
 
 #[test]

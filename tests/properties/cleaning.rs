@@ -4,6 +4,7 @@ use crate::evidence::{at, holder_of, me};
 use operator_engine::{
     plan::{
         Action, Intent, Now, Policy, Target, View, cleaning,
+        cohort::Cohort,
         end::End,
         look::Look,
         policy::Retries,
@@ -46,6 +47,7 @@ fn finished(view: &mut View, name: &str, holder: &Holder, pods: u32) {
             version: Version(9),
             workflow: name.to_owned(),
             owner: Some(uid.clone()),
+            cohort: Some(Cohort(1)),
             deleting: false,
             progress: Progress::Ended(End::default()),
         };
@@ -72,10 +74,10 @@ fn planned(view: &View, now: Now) -> (Vec<Action>, Option<Duration>) {
 
 fn pods_deleted(view: &View, now: Now) -> Vec<String> {
     let jobs = planned(view, now).0.into_iter().find_map(|action| match action.intent {
-        Intent::DeletePods { stage: None, jobs } => Some(jobs),
+        Intent::DeletePods { stage: None, owners } => Some(owners),
         _ => None,
     });
-    jobs.unwrap_or_default().iter().map(ToString::to_string).collect()
+    jobs.unwrap_or_default().iter().map(|owner| owner.job.to_string()).collect()
 }
 
 /// The second at which the pods of a view go first, and what else is said: the plan wakes itself by then.
@@ -119,8 +121,8 @@ fn pod(view: &mut View) -> &mut operator_engine::plan::view::PodTrack {
 /// The stage whose pods go at this second, and whose.
 fn stage_deleted(view: &View, now: Now) -> Option<(Stage, Vec<String>)> {
     planned(view, now).0.into_iter().find_map(|action| match action.intent {
-        Intent::DeletePods { stage: Some(stage), jobs } => {
-            Some((stage, jobs.iter().map(ToString::to_string).collect()))
+        Intent::DeletePods { stage: Some(stage), owners } => {
+            Some((stage, owners.iter().map(|owner| owner.job.to_string()).collect()))
         }
         _ => None,
     })

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use operator_engine::{
     plan::{
         Failure, Now, Policy,
+        cohort::Cohort,
         end::End,
         look::Look,
         seen::{LeaseSeen, Listed, PodSeen, Progress, Uid, Version, VolumeSeen, Waiting, WaitingCause, WorkflowSeen},
@@ -248,7 +249,13 @@ pub(crate) fn end() -> BoxedStrategy<End> {
     let reason = prop_oneof![6 => select(reasons.to_vec()).prop_map(str::to_owned), 1 => text()];
     let code = prop_oneof![2 => Just(0i32), 1 => select([1, 137, 143, -1].to_vec())];
     (option::weighted(0.8, code), option::of(reason), prop::bool::weighted(0.2), message)
-        .prop_map(|(exit_code, reason, disrupted, message)| End { exit_code, reason, disrupted, message })
+        .prop_map(|(exit_code, reason, disrupted, message)| End {
+            exit_code,
+            reason,
+            disrupted,
+            message,
+            image_id: None,
+        })
         .boxed()
 }
 
@@ -270,13 +277,15 @@ pub(crate) fn pod() -> BoxedStrategy<PodSeen> {
     let ours = (name(), select(Stage::ALL.to_vec()), 0u32..3)
         .prop_map(|(workflow, stage, attempt)| (format!("{workflow}-{stage}-{attempt}"), workflow));
     let named = prop_oneof![8 => ours, 1 => (text(), name())];
-    (named, uid(), version(), option::weighted(0.9, uid()), prop::bool::weighted(0.1), progress())
-        .prop_map(|((name, workflow), uid, version, owner, deleting, progress)| PodSeen {
+    let cohort = option::weighted(0.9, (0i64..3).prop_map(Cohort));
+    (named, uid(), version(), option::weighted(0.9, uid()), cohort, prop::bool::weighted(0.1), progress())
+        .prop_map(|((name, workflow), uid, version, owner, cohort, deleting, progress)| PodSeen {
             name,
             uid,
             version,
             workflow,
             owner,
+            cohort,
             deleting,
             progress,
         })
@@ -329,6 +338,7 @@ pub(crate) fn failure() -> impl Strategy<Value = Failure> {
         Just(Failure::Unknown { error: "reset".to_owned() }),
         (text(), text()).prop_map(|(reason, message)| Failure::Refused { reason, message }),
         Just(Failure::Quota { message: "exceeded quota".to_owned() }),
+        Just(Failure::NotYet { message: "error looking up service account".to_owned() }),
         Just(Failure::Denied { message: "forbidden".to_owned() }),
     ]
 }

@@ -5,6 +5,7 @@ use operator_engine::{
     plan::{
         Now, Policy, View,
         cadence::due,
+        cohort::{self, Cohort, Cohorts},
         end::End,
         look::Look,
         seen::{Listed, PodSeen, Progress, Uid, Version, WorkflowSeen},
@@ -62,6 +63,7 @@ fn run(view: &mut View, name: &str, holder: &Holder, progress: Progress, now: No
         version: Version(11),
         workflow: name.to_owned(),
         owner: Some(uid),
+        cohort: Some(Cohort(1)),
         deleting: false,
         progress,
     };
@@ -178,4 +180,43 @@ fn while_no_workflow_may_start_only_stops_are_asked_for() {
     assert_eq!(first_due(&view, Look::Stopping), Some(0), "at once: it was not asked before");
     answered(&mut view, &[Look::Stopping], ms(100_000));
     assert_eq!(first_due(&view, Look::Stopping), Some(1_000));
+}
+
+/// A view whose pods of these cohorts run.
+fn running(cohorts: &[Option<i64>]) -> View {
+    let mut view = quiet();
+    for (n, cohort) in cohorts.iter().enumerate() {
+        let name = format!("wf-{n}");
+        run(&mut view, &name, &me(), Progress::Running, ms(100_000));
+        let pods = &mut view.workflows.get_mut(&name).unwrap().pods;
+        pods.values_mut().for_each(|pod| pod.seen.as_mut().unwrap().cohort = cohort.map(Cohort));
+    }
+    view
+}
+
+#[test]
+fn only_the_cohorts_of_pods_that_have_not_ended_are_asked_for() {
+    let these = |cohorts: &[i64]| Cohorts::These(cohorts.iter().copied().map(Cohort).collect());
+    let mut view = running(&[Some(7), Some(7), Some(9)]);
+    assert_eq!(cohort::awaited(&view), these(&[7, 9]));
+    let over = |view: &mut View, n: usize| {
+        let pods = &mut view.workflows.get_mut(&format!("wf-{n}")).unwrap().pods;
+        pods.values_mut().for_each(|pod| pod.seen.as_mut().unwrap().progress = Progress::Ended(End::default()));
+    };
+    over(&mut view, 0);
+    assert_eq!(cohort::awaited(&view), these(&[7, 9]), "the other one of 7 still runs");
+    over(&mut view, 1);
+    assert_eq!(cohort::awaited(&view), these(&[9]));
+    let other = Holder { lease: "other".to_owned(), identity: "other-1".to_owned() };
+    run(&mut view, "theirs", &other, Progress::Running, ms(100_000));
+    assert_eq!(cohort::awaited(&view), these(&[9]), "what another engine runs is its own");
+}
+
+#[test]
+fn a_pod_without_a_cohort_or_too_many_cohorts_make_all_be_asked_for() {
+    assert_eq!(cohort::awaited(&running(&[Some(7), None])), Cohorts::All);
+    let hundred: Vec<_> = (0..100).map(Some).collect();
+    assert!(matches!(cohort::awaited(&running(&hundred)), Cohorts::These(these) if these.len() == 100));
+    let more: Vec<_> = (0..101).map(Some).collect();
+    assert_eq!(cohort::awaited(&running(&more)), Cohorts::All);
 }

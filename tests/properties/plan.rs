@@ -12,7 +12,9 @@ use operator_engine::{
         cadence,
         look::Look,
         plan,
-        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen, is_pod_of, pod_name},
+        seen::{
+            LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen, is_pod_of, pod_name,
+        },
         standing::Standing,
         view::{Ending, OwnLease, Tracked},
     },
@@ -395,16 +397,17 @@ fn done(tracked: &Tracked) -> bool {
 }
 
 fn check_batch(view: &View, now: Now, intent: &Intent) -> Result<(), TestCaseError> {
-    let (stage, jobs) = match intent {
-        Intent::DeletePods { stage, jobs } => (*stage, jobs),
-        Intent::DeleteVolumes(jobs) => (None, jobs),
+    let (stage, owners) = match intent {
+        Intent::DeletePods { stage, owners } => (*stage, owners),
+        Intent::DeleteVolumes(owners) => (None, owners),
         _ => return Ok(()),
     };
-    prop_assert!(!jobs.is_empty());
-    prop_assert_eq!(jobs.iter().collect::<BTreeSet<_>>().len(), jobs.len());
+    prop_assert!(!owners.is_empty());
+    prop_assert_eq!(owners.iter().collect::<BTreeSet<_>>().len(), owners.len());
     let mut objects = 0;
-    for job in jobs {
+    for Owner { job, uid } in owners {
         let tracked = &view.workflows[job.as_str()];
+        prop_assert_eq!(tracked.uid(), Some(uid));
         prop_assert!(!tracked.stale, "what is deleted is known: {:?}", tracked);
         let trouble = tracked.trouble.as_ref().is_some_and(|trouble| trouble.until > now.mono);
         prop_assert!(!trouble, "{:?} before the pause is over", intent);
@@ -421,7 +424,7 @@ fn check_batch(view: &View, now: Now, intent: &Intent) -> Result<(), TestCaseErr
             objects += 1;
         }
     }
-    prop_assert!(jobs.len() == 1 || objects <= 50, "{objects} objects in one deletion");
+    prop_assert!(owners.len() == 1 || objects <= 50, "{objects} objects in one deletion");
     Ok(())
 }
 

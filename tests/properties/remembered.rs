@@ -5,6 +5,7 @@ use operator_engine::{
     plan::{
         Action, Answer, Failure, Intent, Now, Policy, Target, Verdict, View,
         action::{Write, WriteStep},
+        cohort::Cohort,
         end::End,
         look::Look,
         plan,
@@ -89,6 +90,7 @@ fn pod(stage: Stage, attempt: u32, version: u64, progress: Progress) -> PodSeen 
         version: Version(version),
         workflow: "wf".to_owned(),
         owner: Some(Uid("uid-1".to_owned())),
+        cohort: Some(Cohort(1)),
         deleting: false,
         progress,
     }
@@ -337,4 +339,26 @@ fn one_that_is_being_claimed_takes_a_slot_as_those_that_run_do() {
     view.see_workflow(older, now());
     view.workflows.get_mut("z").unwrap().document = Some(Ok(document()));
     assert_eq!(claims(&view), []);
+}
+
+#[test]
+fn what_a_pod_needs_and_may_still_come_is_waited_for_until_its_deadline() {
+    let mut view = running(Phase::Configure, 0);
+    let create = step(&view, &policy()).0.expect("the pod is wanted");
+    assert!(matches!(create, Intent::CreatePod(_)), "{create:?}");
+    view.workflows.get_mut("wf").unwrap().pods.entry("wf-configure-0".to_owned()).or_default().intended = true;
+    let message = "error looking up service account jobs/default".to_owned();
+    answered(&mut view, create.clone(), Err(Failure::NotYet { message }));
+    let after = |view: &mut View, pause: Duration| {
+        let later = at(now().mono + pause);
+        let OwnLease::Held { since, .. } = &mut view.own_lease else { panic!("not held") };
+        *since = later.mono;
+        let wanted = |action: &Action| action.target == Target::Workflow("wf".to_owned());
+        plan(view, &policy(), later).actions.into_iter().find(wanted).map(|action| action.intent)
+    };
+    assert_eq!(after(&mut view, Duration::from_secs(1)), None, "not in a hurry");
+    assert_eq!(after(&mut view, Duration::from_secs(60)), Some(create), "it may have come");
+    let Some(Intent::Write(write)) = after(&mut view, policy().waiting.start) else { panic!("it waits for ever") };
+    assert_eq!(write.record.reason.as_deref(), Some("StartTimeout"));
+    assert!(write.record.message.unwrap().contains("service account"));
 }

@@ -8,9 +8,10 @@ use operator_engine::{
     plan::{
         Failure,
         action::Write,
+        cohort::Cohorts,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Leaving, Listed, PodSeen, Uid, VolumeSeen, WorkflowSeen},
+        seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, VolumeSeen, WorkflowSeen},
     },
     sandbox::faults::{Fault, Faulty},
     workflow::{JobId, Outcome, Phase, Stage, State},
@@ -61,7 +62,7 @@ impl Cluster for Broken {
         let pod = self.inner.create_pod(spec).await?;
         if self.rule == Rule::Once && spec.attempt == 0 {
             // A second object for the same stage and attempt, as a generated name would allow.
-            self.inner.delete_pods(None, std::slice::from_ref(&spec.job)).await?;
+            self.inner.delete_pods(None, &[Owner { job: spec.job.clone(), uid: spec.owner.clone() }]).await?;
             return self.inner.create_pod(spec).await;
         }
         Ok(pod)
@@ -76,8 +77,8 @@ impl Cluster for Broken {
     async fn read_document(&self, name: &str) -> Result<Option<WorkflowRead>, Failure> {
         self.inner.read_document(name).await
     }
-    async fn list_pods(&self, look: Look, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
-        self.inner.list_pods(look, freshness).await
+    async fn list_pods(&self, look: Look, cohorts: &Cohorts, freshness: Freshness) -> Result<Listed<PodSeen>, Failure> {
+        self.inner.list_pods(look, cohorts, freshness).await
     }
     async fn read_pod(&self, name: &str) -> Result<Option<PodSeen>, Failure> {
         self.inner.read_pod(name).await
@@ -85,8 +86,8 @@ impl Cluster for Broken {
     async fn end_pod(&self, name: &str, uid: &Uid) -> Result<Leaving, Failure> {
         self.inner.end_pod(name, uid).await
     }
-    async fn delete_pods(&self, stage: Option<Stage>, jobs: &[JobId]) -> Result<(), Failure> {
-        self.inner.delete_pods(stage, jobs).await
+    async fn delete_pods(&self, stage: Option<Stage>, owners: &[Owner]) -> Result<(), Failure> {
+        self.inner.delete_pods(stage, owners).await
     }
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure> {
         self.inner.list_volumes().await
@@ -94,8 +95,8 @@ impl Cluster for Broken {
     async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure> {
         self.inner.create_volume(job, owner).await
     }
-    async fn delete_volumes(&self, jobs: &[JobId]) -> Result<(), Failure> {
-        self.inner.delete_volumes(jobs).await
+    async fn delete_volumes(&self, owners: &[Owner]) -> Result<(), Failure> {
+        self.inner.delete_volumes(owners).await
     }
     async fn list_leases(&self) -> Result<Listed<LeaseSeen>, Failure> {
         self.inner.list_leases().await

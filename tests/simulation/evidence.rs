@@ -6,6 +6,7 @@ use operator_engine::{
     clock::Clock as _,
     plan::{
         Action, Answer, Intent, Now, Policy, Target, View,
+        cohort::Cohort,
         look::Look,
         plan,
         pod::Task,
@@ -295,6 +296,7 @@ fn a_stage_ends_without_its_pod_only_once_a_consistent_read_found_none() {
         version: Version(3),
         workflow: "wf-1".to_owned(),
         owner: Some(Uid("wf-1".to_owned())),
+        cohort: Some(Cohort(1)),
         deleting: false,
         progress: Progress::Running,
     };

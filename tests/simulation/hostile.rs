@@ -163,6 +163,7 @@ async fn termination_messages_of_strangers_prove_nothing() {
             reason: Some("Error".to_owned()),
             disrupted: false,
             message: lie,
+            image_id: None,
         };
         let world = scripted(move |_, stage, _| match stage {
             operator_engine::workflow::Stage::Algorithm => Act::End(SECOND, end.clone()),

@@ -82,7 +82,7 @@ impl Kubelet for Scripted {
             () = tokio::time::sleep(after) => end.unwrap_or_else(|| self.success(run)),
             () = stop.asked() => {
                 let report = ExecReport { exit_code: Some(143), stopped: true, wall_ms: 5, ..ExecReport::default() };
-                End { exit_code: Some(143), reason: None, disrupted: false, message: render(&report) }
+                End { exit_code: Some(143), reason: None, disrupted: false, message: render(&report), image_id: None }
             }
         }
     }
@@ -96,7 +96,7 @@ impl Scripted {
             Task::Filter { .. } => String::new(),
             Task::Publish { facts } => render(&PublishReport { published: Some(self.store(facts)), fault: None }),
         };
-        End { exit_code: Some(0), reason: Some("Completed".to_owned()), disrupted: false, message }
+        End { exit_code: Some(0), reason: Some("Completed".to_owned()), disrupted: false, message, image_id: None }
     }
 
     /// Stores the facts as a manifest. Times differ between runs with and without faults; nothing else may.
@@ -260,22 +260,34 @@ pub(crate) fn essence(record: &Record) -> (u16, Option<Outcome>, Option<i32>, Op
 
 pub(crate) fn exits(code: i32) -> End {
     let report = ExecReport { exit_code: Some(code), wall_ms: 7, ..ExecReport::default() };
-    End { exit_code: Some(code), reason: Some("Error".to_owned()), disrupted: false, message: render(&report) }
+    End {
+        exit_code: Some(code),
+        reason: Some("Error".to_owned()),
+        disrupted: false,
+        message: render(&report),
+        image_id: None,
+    }
 }
 
 pub(crate) fn evicted() -> End {
-    End { exit_code: None, reason: Some("Evicted".to_owned()), disrupted: true, message: "low on memory".to_owned() }
+    End {
+        exit_code: None,
+        reason: Some("Evicted".to_owned()),
+        disrupted: true,
+        message: "low on memory".to_owned(),
+        image_id: None,
+    }
 }
 
 pub(crate) fn configure_fault(code: Code) -> End {
     let fault =
         ConfigureFault { code, reason: "NotFound".to_owned(), message: "404 for https://x.example/a".to_owned() };
     let message = render(&ConfigureReport { fault: Some(fault), files: 0, bytes: 0 });
-    End { exit_code: Some(1), reason: Some("Error".to_owned()), disrupted: false, message }
+    End { exit_code: Some(1), reason: Some("Error".to_owned()), disrupted: false, message, image_id: None }
 }
 
 pub(crate) fn publish_fault(retry: bool) -> End {
     let fault = PublishFault { reason: "StoreDown".to_owned(), message: "503".to_owned(), retry };
     let message = render(&PublishReport { published: None, fault: Some(fault) });
-    End { exit_code: Some(1), reason: Some("Error".to_owned()), disrupted: false, message }
+    End { exit_code: Some(1), reason: Some("Error".to_owned()), disrupted: false, message, image_id: None }
 }

@@ -9,7 +9,7 @@ use operator_engine::{
         layout::Layout,
         publish::{self, PublishTask},
     },
-    storage::{ResultStore, Storage, StorageError, Stored, manifest::Manifest},
+    storage::{ResultStore, Storage, StorageError, Stored, download, manifest::Manifest, verify},
     workflow::{Facts, digest::Sha256},
 };
 use std::{collections::BTreeMap, fs, path::Path};
@@ -32,6 +32,9 @@ pub(crate) trait Subject: Sync {
         true
     }
 }
+
+/// The operator's, as pairs of digits.
+const KEY: &str = "11";
 
 const NAMES: [&str; 9] =
     ["a.csv", "a", "a-b/c", "a b/c", "ü %41#?&+.csv", "deep/er/and/deeper", ".hidden", "<a>&\"'", "ends in a blank "];
@@ -126,6 +129,27 @@ async fn assert_holds(store: &dyn ResultStore, stored: &Stored, files: &[(&str, 
     }
     let expected = files.iter().map(|(name, bytes)| (*name, bytes.to_vec())).collect();
     assert_eq!(outputs, expected);
+    assert_verified(store, stored).await;
+}
+
+/// What was published is as it should be, says whoever verifies it; and a download of it as well.
+async fn assert_verified(store: &dyn ResultStore, stored: &Stored) {
+    let bytes = store.manifest(stored).await.unwrap().unwrap();
+    let signer = KEY.repeat(32).parse::<operator_engine::ethereum::OperatorKey>().unwrap().address();
+    let expected = verify::Expected { manifest: Some(Sha256::of(&bytes)), signer: Some(signer) };
+    let checks = verify::verify(store, stored, &expected, &|_| {}).await.unwrap();
+    let passed = |check: &verify::Check| {
+        let blocks = check.name == "cids" && check.verdict == verify::Verdict::Unchecked;
+        blocks || check.verdict == verify::Verdict::Passed
+    };
+    assert!(checks.len() > 5 && checks.iter().all(passed), "{}: {checks:?}", store.name());
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = Manifest::parse(&bytes).unwrap();
+    let target = download::download(store, stored, (&manifest, &bytes), dir.path(), &|_| {}).await.unwrap();
+    for file in &manifest.files {
+        let got = fs::read(target.join("data").join(&file.path)).unwrap();
+        assert_eq!(Sha256::of(got), file.sha256, "{}", file.path);
+    }
 }
 
 async fn manifest(store: &dyn ResultStore, stored: &Stored) -> Option<Manifest> {
@@ -158,6 +182,7 @@ pub(crate) fn prepared(job: &str, outputs: &[(&str, &[u8])]) -> (tempfile::TempD
 pub(crate) fn task(data: &Path, facts: Facts) -> PublishTask {
     PublishTask {
         data: Layout::new(data),
+        key: Some(KEY.repeat(32).parse().unwrap()),
         facts,
         max_files: 100_000,
         max_bytes: u64::MAX,

@@ -138,7 +138,7 @@ pub(crate) async fn assert_only(node: &Node, job: &str, root: &str) -> Manifest 
     let stored = Stored { job: job.parse().unwrap(), root: Some(root.to_owned()) };
     let pins = node.pins().await;
     assert_eq!(pins, [(format!("{}/{job}", &node.target.folder[1..]), root.to_owned())]);
-    assert_eq!(kubo.jobs().await.unwrap(), [stored.clone()]);
+    assert_eq!(kubo.jobs().await.unwrap(), std::slice::from_ref(&stored));
     assert_eq!(kubo.unlinked().await.unwrap(), []);
     let manifest = Manifest::parse(&kubo.manifest(&stored).await.unwrap().unwrap()).unwrap();
     let mut sizes = std::collections::BTreeMap::new();

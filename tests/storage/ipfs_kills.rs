@@ -1,5 +1,6 @@
 //! `operator-engine publish` killed at any moment while it stores a result on an IPFS node, and the node killed under it.
 
+use super::moments::Moments;
 use crate::ipfs::{Node, assert_only};
 use operator_engine::{
     storage::{Ipfs, ResultStore as _, Stored, Target, manifest::Manifest},
@@ -95,26 +96,23 @@ impl Bench {
     }
 }
 
-/// Spread evenly over the whole, in an order without one (the golden ratio).
-fn moment(round: u32, whole: Duration) -> Duration {
-    whole.mul_f64((f64::from(round) * 0.618_034).fract()).max(Duration::from_millis(1))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment_the_result_is_whole_or_absent_and_another_attempt_completes_it() {
     let bench = Bench::new();
     bench.write(0);
     let begun = Instant::now();
     bench.complete(0).await;
-    let undisturbed = begun.elapsed();
+    let mut moments = Moments(begun.elapsed());
     let mut unfinished = 0;
     for round in 1..=KILLS {
         bench.write(round);
         let mut child = bench.command(round).spawn().unwrap();
-        tokio::time::sleep(moment(round, undisturbed)).await;
+        tokio::time::sleep(moments.next(round)).await;
         child.kill().unwrap();
         child.wait().unwrap();
-        unfinished += usize::from(bench.entered().await != Some(round));
+        let in_time = bench.entered().await != Some(round);
+        moments.learn(in_time);
+        unfinished += usize::from(in_time);
         bench.complete(round).await;
     }
     assert!(unfinished > 3, "{unfinished} kills came in time");
@@ -126,12 +124,12 @@ async fn a_node_killed_at_any_moment_starts_again_and_another_attempt_completes_
     bench.write(0);
     let begun = Instant::now();
     bench.complete(0).await;
-    let undisturbed = begun.elapsed();
+    let mut moments = Moments(begun.elapsed());
     let mut failed = 0;
     for round in 1..=KILLS {
         bench.write(round);
         let mut child = bench.command(round).stderr(Stdio::null()).spawn().unwrap();
-        tokio::time::sleep(moment(round, undisturbed)).await;
+        tokio::time::sleep(moments.next(round)).await;
         // Every other time what nothing keeps is collected right before.
         if round % 2 == 0 {
             let api = bench.node.target.api.clone();
@@ -143,6 +141,7 @@ async fn a_node_killed_at_any_moment_starts_again_and_another_attempt_completes_
             bench.node.server.kill();
         }
         let status = child.wait().unwrap();
+        moments.learn(!status.success());
         if !status.success() {
             let fault = bench.report().fault.unwrap();
             assert!(fault.retry && fault.reason == "StorageUnavailable", "{fault:?}");

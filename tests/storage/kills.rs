@@ -1,5 +1,6 @@
 //! `operator-engine publish`, killed at any moment while it stores a result in S3.
 
+use super::moments::Moments;
 use crate::{contract, stores};
 use futures::{StreamExt as _, stream};
 use operator_engine::{
@@ -15,7 +16,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 const FILES: usize = 200;
@@ -107,21 +108,21 @@ async fn killed_at_any_moment_the_result_is_whole_or_absent_and_another_attempt_
     bench.write(0);
     let begun = Instant::now();
     assert!(bench.command(0).status().unwrap().success());
-    let undisturbed = begun.elapsed();
+    let mut moments = Moments(begun.elapsed());
     let mut counter = Counter::start(&bench.target);
     let (mut unfinished, mut left_open) = (0, 0);
     for round in 1..=KILLS {
         bench.write(round);
         let mut child = bench.command(round).spawn().unwrap();
-        // Spread evenly over the whole, in an order without one (the golden ratio).
-        let moment = undisturbed.mul_f64((f64::from(round) * 0.618_034).fract());
-        tokio::time::sleep(moment.max(Duration::from_millis(1))).await;
+        tokio::time::sleep(moments.next(round)).await;
         child.kill().unwrap();
         child.wait().unwrap();
 
         // Whatever a manifest says is compared with the files; it may be an earlier round's.
         let manifest = bench.manifest().await;
-        unfinished += usize::from(manifest.is_none_or(|manifest| manifest.facts.message != Some(round.to_string())));
+        let in_time = manifest.is_none_or(|manifest| manifest.facts.message != Some(round.to_string()));
+        moments.learn(in_time);
+        unfinished += usize::from(in_time);
         left_open += counter.count();
         assert!(bench.command(round).status().unwrap().success(), "{:?}", bench.report());
         bench.assert_whole(round).await;

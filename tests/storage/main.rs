@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod contract;
+mod expiry;
 mod faults;
 mod identity;
 mod ipfs;
@@ -14,7 +15,9 @@ mod ipfs_faults;
 mod ipfs_kills;
 mod ipfs_wire;
 mod kills;
+mod measured;
 mod mfs_suite;
+mod moments;
 mod object_store_suite;
 mod objects;
 mod proxy;

@@ -4,51 +4,65 @@
 //! shown at all. Control characters of what strangers wrote are replaced in the table.
 
 use crate::{
-    cli::output::{self, Output},
-    config::{Limits, duration, redacted},
+    cli::{
+        output::{self, Output},
+        refusal::Refusal,
+    },
+    config::{Config, Fetch, duration, redacted},
     workflow::{
-        document::{AlgorithmSource, Document, Fault, FileRef, Source},
+        document::{AlgorithmSource, Document, Fault, FileRef, Source, meant},
         report::clip,
     },
 };
 use serde_json::json;
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
-    path::Path,
 };
 
 /// The most bytes of one thing a stranger wrote.
 const SHOWN: usize = 500;
 
 /// Writes what the engine would run.
-pub(super) fn understood(document: &Document, limits: &Limits, output: Output, out: &mut dyn Write) -> io::Result<()> {
-    let algorithm = &document.algorithm;
+pub(super) fn understood(
+    document: &Document,
+    warnings: &[String],
+    config: &Config,
+    output: Output,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let (algorithm, limits, fetch) = (&document.algorithm, &config.limits, &config.fetch);
+    let kept = [config.storage.expiry, document.storage_expiry].into_iter().flatten().min();
     let limit = document.max_time.map_or(limits.max_job_duration, |asked| asked.min(limits.max_job_duration));
     if output == Output::Json {
         let inputs: Vec<_> = document
             .inputs
             .iter()
-            .map(|input| json!({"folder": input.id.as_str(), "did": input.did, "from": from(&input.source)}))
+            .map(|input| json!({"folder": input.id.as_str(), "did": input.did, "from": from(&input.source, document, fetch)}))
             .collect();
         return output::json(
             out,
             &json!({
                 "document": document.sha256,
                 "inputs": inputs,
-                "algorithm": {"did": algorithm.did, "from": algorithm_from(&algorithm.source)},
+                "algorithm": {"did": algorithm.did, "from": algorithm_from(document, fetch)},
                 "image": algorithm.container.reference(),
                 "entrypoint": algorithm.container.entrypoint,
                 "maxTimeSeconds": limit.as_secs_f64(),
+                "keptSeconds": kept.map(|kept| kept.as_secs()),
                 "ignored": document.ignored,
+                "didYouMean": document.ignored.iter().filter_map(|path| Some((path, meant(path)?))).collect::<BTreeMap<_, _>>(),
+                "warnings": warnings,
+                "notes": document.notes.iter().map(Fault::to_string).collect::<Vec<_>>(),
             }),
         );
     }
     let mut rows = vec![row("document", document.sha256.to_string())];
     for input in &document.inputs {
-        let files = from(&input.source);
+        let files = from(&input.source, document, fetch);
         rows.extend(files.into_iter().enumerate().map(|(n, file)| row("input", format!("{}/{n}  {file}", input.id))));
     }
-    let files = algorithm_from(&algorithm.source);
+    let files = algorithm_from(document, fetch);
     rows.extend(files.into_iter().map(|file| row("algorithm", file)));
     rows.push(row("image", algorithm.container.reference()));
     rows.push(row("entrypoint", algorithm.container.entrypoint.clone()));
@@ -65,55 +79,61 @@ pub(super) fn understood(document: &Document, limits: &Limits, output: Output, o
             _ => duration::text(limit),
         },
     ));
-    rows.extend(document.ignored.iter().map(|path| row("not read", path.clone())));
+    let kept = kept.map_or_else(|| "ever".to_owned(), duration::text);
+    rows.push(row("results kept for", kept));
+    rows.extend(document.notes.iter().map(|note| row("note", note.to_string())));
+    rows.extend(document.unread().map(|path| row("not read", path)));
     output::table(out, &rows)
 }
 
 /// Writes every fault, with its path.
-pub(super) fn faults(file: &Path, faults: &[Fault], output: Output, out: &mut dyn Write) -> io::Result<()> {
-    if output == Output::Json {
-        let faults: Vec<_> = faults.iter().map(|fault| json!({"path": fault.path, "message": fault.message})).collect();
-        return output::json(out, &json!({ "faults": faults }));
-    }
-    let reasons = if faults.len() == 1 { String::new() } else { format!(", for {} reasons", faults.len()) };
-    writeln!(out, "{}: the workflow is refused{reasons}:", file.display())?;
-    faults.iter().try_for_each(|fault| writeln!(out, "  {}", clip(&fault.to_string(), SHOWN)))
+pub(super) fn faults(refusal: &Refusal, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}:", refusal.message)?;
+    refusal.faults.iter().try_for_each(|fault| writeln!(out, "  {}", clip(&fault.to_string(), SHOWN)))
 }
-
-/// A document may ask for what this version does not do yet: better said here than by a workflow that failed.
-const NOT_YET: &str = "  (not supported by this version: the workflow would fail)";
 
 fn row(name: &str, value: String) -> [String; 2] {
     [name.to_owned(), clip(&value, SHOWN)]
 }
 
 /// One line for each file; a provider's service is one, since how many files it has is known to it alone.
-fn from(source: &Source) -> Vec<String> {
+fn from(source: &Source, document: &Document, fetch: &Fetch) -> Vec<String> {
     match source {
-        Source::Urls(files) => files.iter().map(file).collect(),
-        Source::Remote(remote) => vec![format!("from a provider: service {}{NOT_YET}", remote.service_id)],
+        Source::Urls(files) => files.iter().map(|url| file(url, fetch)).collect(),
+        Source::Remote(remote) => {
+            let lacks =
+                if document.metadata_uri.is_none() { "  (would fail: there is no output.metadataUri)" } else { "" };
+            vec![format!("from a provider: service {}{lacks}", remote.service_id)]
+        }
     }
 }
 
-fn algorithm_from(source: &AlgorithmSource) -> Vec<String> {
-    match source {
+fn algorithm_from(document: &Document, fetch: &Fetch) -> Vec<String> {
+    match &document.algorithm.source {
         AlgorithmSource::Raw(code) => vec![format!("code in the document, {} bytes", code.len())],
-        AlgorithmSource::Files(source) => from(source),
+        AlgorithmSource::Files(source) => from(source, document, fetch),
         AlgorithmSource::Image => vec!["in the image".to_owned()],
     }
 }
 
-fn file(file: &FileRef) -> String {
+fn file(file: &FileRef, fetch: &Fetch) -> String {
     // These name files beside the document, and are no URLs with a host to be read as such.
-    let scheme = file.url.split(':').next().unwrap_or_default();
-    let beside = ["inline", "file"].iter().any(|name| scheme.eq_ignore_ascii_case(name));
-    let url = if beside { file.url.clone() } else { redacted(&file.url) };
-    let known = beside || ["http", "https"].iter().any(|name| scheme.eq_ignore_ascii_case(name));
-    let url = if known { url } else { format!("{url}{NOT_YET}") };
-    match file.sha256 {
-        Some(digest) => format!("{url}  sha256 {digest}"),
-        None => url,
+    let scheme = file.url.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let beside = matches!(scheme.as_str(), "inline" | "file");
+    let mut text = if beside { file.url.clone() } else { redacted(&file.url) };
+    if let Some(digest) = file.sha256 {
+        text.push_str(&format!("  sha256 {digest}"));
     }
+    // Better said here than by a workflow that failed.
+    let lacks = match scheme.as_str() {
+        "ipfs" if fetch.ipfs_gateways.is_empty() => "fetch.ipfs_gateways is empty",
+        "ar" if fetch.arweave_gateways.is_empty() => "fetch.arweave_gateways is empty",
+        "s3" if !fetch.s3.buckets.iter().any(|bucket| file.bucket() == Some(bucket)) => {
+            "fetch.s3_buckets does not have this bucket"
+        }
+        _ => return text,
+    };
+    format!("{text}  (would fail: {lacks})")
 }
 
 #[cfg(test)]
@@ -130,15 +150,25 @@ mod tests {
 
     fn document() -> Document {
         let url = |url: &str| FileRef { url: url.to_owned(), sha256: None };
-        let remote =
-            Remote { tx_id: "0xs3cret".to_owned(), service_id: "7".to_owned(), user_data: Some(json!("s3cret")) };
+        let remote = Remote {
+            tx_id: "0xs3cret".to_owned(),
+            service_id: "7".to_owned(),
+            user_data: Some(json!("s3cret")),
+            sha256: Vec::new(),
+        };
         let digested = FileRef { sha256: Some(Sha256::of("x")), ..url("inline:penguins.csv") };
         let input = |did: &str, source| Input { id: did.parse().unwrap(), did: did.to_owned(), source };
         Document {
             inputs: vec![
                 input(
                     "did:op:aa",
-                    Source::Urls(vec![url("https://ann:s3cret@example.org/a.csv?key=s3cret"), digested]),
+                    Source::Urls(vec![
+                        url("https://ann:s3cret@example.org/a.csv?key=s3cret"),
+                        digested,
+                        url("s3://data/a.csv"),
+                        url("ipfs://bafkqaaa/a%20b?s3cret"),
+                        url("ar://bNbA3TEQVL60xlgCcqdz4ZPHFZ711cZ3hmkpGttDt_U"),
+                    ]),
                 ),
                 input("did:op:bb", Source::Remote(remote)),
             ],
@@ -155,6 +185,7 @@ mod tests {
                 custom_data: Some(json!({"s3cret": 1})),
             },
             max_time: Some(Duration::from_secs(3600)),
+            storage_expiry: Some(Duration::from_secs(48 * 3600)),
             wish: Default::default(),
             valid_until: None,
             metadata_uri: None,
@@ -162,13 +193,17 @@ mod tests {
             chain_id: None,
             sha256: Sha256::of("document"),
             ignored: vec!["stages[0].compute.Instances".to_owned()],
+            notes: vec![Fault {
+                path: "stages[0].compute.storageExpiry".to_owned(),
+                message: "has no unit".to_owned(),
+            }],
         }
     }
 
     fn shown(output: Output) -> String {
         let mut out = Vec::new();
-        let limits = config::load(&[], std::iter::empty()).unwrap().config.limits;
-        understood(&document(), &limits, output, &mut out).unwrap();
+        let config = config::load(&[], std::iter::empty()).unwrap().config;
+        understood(&document(), &[], &config, output, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -186,5 +221,7 @@ mod tests {
         assert_eq!(answer["inputs"][0]["from"][0], "https://example.org/a.csv");
         assert_eq!(answer["maxTimeSeconds"], 60.0, "the limit, not what was asked for");
         assert_eq!(answer["ignored"][0], "stages[0].compute.Instances");
+        assert_eq!(answer["keptSeconds"], 48 * 3600);
+        assert_eq!(answer["notes"][0], "stages[0].compute.storageExpiry: has no unit");
     }
 }

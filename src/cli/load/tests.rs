@@ -1,7 +1,7 @@
 //! Files a workflow may be in, right and wrong.
 
 use super::*;
-use std::{error::Error as _, os::unix::fs::symlink};
+use std::{error::Error as _, fs, os::unix::fs::symlink};
 
 const DOCUMENT: &str = r#"{"stages": [{
     "input": [{"id": "a", "url": ["inline:a.csv", "inline:b.csv"]}],
@@ -114,7 +114,7 @@ fn unreadable_files_are_refused_with_the_reason() {
     let folder = folder(&[("bad", b"ab\xff"), ("large", &vec![b' '; MAX_FILE_BYTES + 1])]);
     let at = |name: &str| message(load(&folder.path().join(name)).unwrap_err());
     assert!(at("missing").contains("missing: No such file"), "{}", at("missing"));
-    assert!(at("").contains("is a folder; give the document in it"), "{}", at(""));
+    assert!(at("").contains("neither workflow.yaml nor workflow.json"), "{}", at(""));
     assert!(at("bad").contains("byte 2 is the first that is not"), "{}", at("bad"));
     assert!(at("large").contains("more than 4 MiB"), "{}", at("large"));
 }
@@ -225,4 +225,33 @@ fn hostile_files_cost_no_more_than_their_size() {
         assert!(!matches!(outcome, Ok(false)), "{:?} was accepted", &text[..12]);
         assert!(start.elapsed().as_secs() < 30, "{:?} took {:?}", &text[..12], start.elapsed());
     }
+}
+
+#[test]
+fn a_folder_stands_for_the_one_document_in_it() {
+    let files: [(&str, &[u8]); 4] =
+        [("workflow.json", DOCUMENT.as_bytes()), ("a.csv", b"1"), ("b.csv", b"2"), ("run.sh", b"x")];
+    let folder = folder(&files);
+    let loaded = load(folder.path()).unwrap();
+    assert_eq!(loaded.data.len(), 4);
+    fs::write(folder.path().join("workflow.yaml"), "x").unwrap();
+    assert!(matches!(load(folder.path()), Err(LoadError::Documents { both: true })));
+    for name in ["workflow.yaml", "workflow.json"] {
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    let error = message(load(folder.path()).unwrap_err());
+    assert!(error.contains("neither workflow.yaml nor workflow.json"), "{error}");
+}
+
+#[test]
+fn a_manifest_that_no_engine_would_see_is_odd_and_a_bare_document_is_not() {
+    let mut value = manifest(&serde_json::json!({"workflow.yaml": "stages: []\n"}));
+    let odd = |value: &serde_json::Value| load_text("x.json", &value.to_string()).unwrap().oddities();
+    assert_eq!(odd(&value), [""; 0]);
+    value["metadata"]["labels"]["operator-engine/state"] = "pendign".into();
+    assert!(odd(&value)[0].contains("\"pendign\""), "{:?}", odd(&value));
+    value["metadata"] = serde_json::json!({});
+    let both = odd(&value);
+    assert!(both.len() == 2 && both[0].contains("no name") && both[1].contains("operator-engine/state"), "{both:?}");
+    assert_eq!(load_text("workflow.yaml", "stages: []\n").unwrap().oddities(), [""; 0]);
 }

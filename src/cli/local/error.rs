@@ -1,6 +1,6 @@
 //! Why a local run did not come to the workflow's end.
 
-use crate::{exit::Exit, supervisor::Ended, workflow::JobId, workflow::job::InvalidJobId};
+use crate::{config::ConfigErrors, exit::Exit, supervisor::Ended, workflow::JobId, workflow::job::InvalidJobId};
 use std::{io, path::PathBuf};
 
 /// Each says what to do.
@@ -17,6 +17,8 @@ pub(super) enum LocalError {
     Busy(JobId, PathBuf),
     #[error("the workflow's name makes no job id; give one with --name")]
     Name(#[from] InvalidJobId),
+    #[error("the operator's key cannot be used; correct it, or unset it for a manifest that is not signed")]
+    Key(#[source] ConfigErrors),
     #[error("this program's own file cannot be found")]
     Program(#[source] io::Error),
     #[error("signals cannot be received")]
@@ -34,6 +36,10 @@ pub(super) enum LocalError {
 impl LocalError {
     /// How the program ends with it.
     pub(super) fn exit(&self) -> Exit {
-        if matches!(self, Self::Interrupted(_)) { Exit::Interrupted } else { Exit::Failure }
+        match self {
+            Self::Interrupted(_) => Exit::Interrupted,
+            Self::Key(_) => Exit::Configuration,
+            _ => Exit::Failure,
+        }
     }
 }

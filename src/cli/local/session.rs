@@ -2,21 +2,20 @@
 
 use super::{LocalArgs, error::LocalError, interrupt::Interrupts, progress::Progress, summary::Summary, work::Work};
 use crate::{
-    cli::load::Loaded,
-    clock::{Clock, SystemClock},
+    cli::{load::Loaded, output::Output},
+    clock::SystemClock,
     cluster::command::Settings,
     config::{self, Config},
     exit::Exit,
     plan::{Plan, Policy, View},
+    pod::configure::Keys,
     sandbox::{
         Sandbox,
         process::{Alive, Processes},
     },
-    storage::{Target, Targets},
+    storage::{Target, Targets, secret_keys::OPERATOR_KEY},
     supervisor::Supervisor,
-    workflow::{
-        Document, JobId, Outcome, Record, State, digest::Sha256, job::InvalidJobId, record::Holder, report::clip,
-    },
+    workflow::{Document, JobId, Outcome, Record, State, record::Holder, report::clip},
 };
 use std::{
     io::{self, Write as _},
@@ -44,12 +43,14 @@ impl Session {
         let clock = Arc::new(SystemClock::new());
         let job = match &args.name {
             Some(name) => name.clone(),
-            None => job_id(&loaded, &*clock)?,
+            None => loaded.fresh_job(&*clock)?,
         };
         let unusable = |error| LocalError::Out(args.out.clone(), error);
         std::fs::create_dir_all(&args.out).map_err(unusable)?;
         let out = args.out.canonicalize().map_err(unusable)?;
         let program = std::env::current_exe().map_err(LocalError::Program)?;
+        let environment = config::environment();
+        config::operator_key(&environment).map_err(LocalError::Key)?;
         let work = Work::claim(&out, &job)?;
         let processes = Arc::new(Processes {
             program,
@@ -60,10 +61,9 @@ impl Session {
                 max_log: config.limits.max_log,
             },
             local_folder: loaded.folder.clone(),
-            environment: config::environment()
-                .into_iter()
-                .filter(|(name, _)| INHERITED.contains(&name.as_str()))
-                .collect(),
+            keys: environment.iter().filter(|(name, _)| is_input_key(name)).cloned().collect(),
+            publish_environment: environment.iter().filter(|(name, _)| name == OPERATOR_KEY).cloned().collect(),
+            environment: environment.into_iter().filter(|(name, _)| INHERITED.contains(&name.as_str())).collect(),
             alive: Alive::default(),
         });
         let sandbox = Sandbox::new(processes.clone(), clock.clone());
@@ -114,7 +114,8 @@ impl Session {
     fn warn_of_what_is_not_read(&self) {
         let Ok(document) = Document::parse(&self.text) else { return };
         if !document.ignored.is_empty() {
-            let _ = writeln!(io::stderr(), "warning: not read: {}", clip(&document.ignored.join(", "), 1000));
+            let unread: Vec<_> = document.unread().collect();
+            let _ = writeln!(io::stderr(), "warning: not read: {}", clip(&unread.join(", "), 1000));
         }
     }
 
@@ -123,6 +124,9 @@ impl Session {
         if record.outcome == Some(Outcome::Refused) {
             // The record has room for so many bytes of them; here all are shown.
             summary.faults(Document::parse(&self.text).err().unwrap_or_default());
+            if args.output == Output::Json {
+                let _ = writeln!(io::stderr(), "error: {}", record.message.as_deref().unwrap_or_default());
+            }
         }
         // What could not be stored must not be lost.
         if args.keep || (record.results.is_none() && !record.times.is_empty()) {
@@ -149,6 +153,10 @@ impl Session {
 /// What of this process's environment the stages get: where programs, temporary files and certificates are.
 const INHERITED: [&str; 8] = ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 
+fn is_input_key(name: &str) -> bool {
+    Keys::OPERATOR.iter().chain(&Keys::S3).any(|key| *key == name)
+}
+
 /// The admin's rules where they make sense on a laptop.
 fn policy(args: &LocalArgs, config: &Config) -> Policy {
     let mut policy = config.plan_policy();
@@ -166,14 +174,4 @@ fn policy(args: &LocalArgs, config: &Config) -> Policy {
     policy.cadence.finished = Duration::from_millis(50);
     policy.cadence.finished_young = Duration::from_millis(20);
     policy
-}
-
-/// A name that no earlier run had: the workflow's own, and a suffix from clock and process.
-fn job_id(loaded: &Loaded, clock: &dyn Clock) -> Result<JobId, InvalidJobId> {
-    let name = loaded.name.as_ref().map_or(loaded.stem.as_str(), JobId::as_str);
-    let seed = format!("{} {}", clock.now().wall, std::process::id());
-    let suffix: String = Sha256::of(seed).to_string().chars().take(8).collect();
-    let stem: String = name.chars().take(JobId::MAX_LEN - 1 - suffix.len()).collect();
-    let id = format!("{}-{suffix}", stem.trim_end_matches(['-', '.']));
-    id.parse()
 }

@@ -1,14 +1,18 @@
 //! How it ended and where the results lie.
 
 use crate::{
-    cli::output::{self, Output},
+    cli::{
+        output::{self, Output},
+        refusal::with_paths,
+    },
+    exit::Exit,
     storage::{
         keys::Keys,
         manifest::{File, Kind, Manifest, Refused},
     },
     workflow::{JobId, Outcome, Record, digest::Sha256, document::Fault, record::Usage, report::clip},
 };
-use serde::{Serialize, Serializer, ser::SerializeSeq as _};
+use serde::Serialize;
 use std::{
     fs, io,
     io::Write,
@@ -27,6 +31,11 @@ pub(super) struct Summary {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
+    /// As of every refusal: why, and the exit code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit: Option<u8>,
     /// All faults of a refused document.
     #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "with_paths")]
     faults: Vec<Fault>,
@@ -67,6 +76,8 @@ impl Summary {
             text: record.text.clone(),
             reason: record.reason.clone(),
             message: record.message.clone(),
+            error: None,
+            exit: None,
             faults: Vec::new(),
             exit_code: record.exit_code,
             usage: record.usage.clone(),
@@ -80,6 +91,8 @@ impl Summary {
 
     /// Adds everything that is wrong with the document.
     pub(super) fn faults(&mut self, faults: Vec<Fault>) {
+        self.error.clone_from(&self.message);
+        self.exit = Some(Exit::WorkflowRefused as u8);
         self.faults = faults;
     }
 
@@ -193,12 +206,4 @@ fn size(bytes: u64) -> String {
         1_000_000..1_000_000_000 => format!("{} MB", tenths(1_000_000)),
         _ => format!("{} GB", tenths(1_000_000_000)),
     }
-}
-
-fn with_paths<S: Serializer>(faults: &[Fault], serializer: S) -> Result<S::Ok, S::Error> {
-    let mut list = serializer.serialize_seq(Some(faults.len()))?;
-    for Fault { path, message } in faults {
-        list.serialize_element(&serde_json::json!({"path": path, "message": message}))?;
-    }
-    list.end()
 }

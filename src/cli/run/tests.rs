@@ -8,6 +8,7 @@ use crate::{
     },
     config,
     plan::{
+        cohort::Cohort,
         pod::{PodSpec, Subject, Task},
         seen::Uid,
     },
@@ -38,7 +39,7 @@ const SECRETS: [&str; 13] = [
 fn task(stage: Stage) -> Task {
     let subject = || Subject { dids: "[]".to_owned(), transformation_did: String::new(), secret: String::new() };
     match stage {
-        Stage::Configure => Task::Configure { document: Sha256::of("") },
+        Stage::Configure => Task::Configure { document: Sha256::of(""), remote: false, buckets: Default::default() },
         Stage::Algorithm => Task::Algorithm {
             image: "python:3".to_owned(),
             entrypoint: "python $ALGO".to_owned(),
@@ -55,6 +56,7 @@ fn task(stage: Stage) -> Task {
                 message: None,
                 exit_code: Some(0),
                 image: String::new(),
+                image_id: None,
                 document: Sha256::of(""),
                 usage: None,
                 times: BTreeMap::new(),
@@ -65,22 +67,26 @@ fn task(stage: Stage) -> Task {
     }
 }
 
+fn spec(stage: Stage, task: Task) -> PodSpec {
+    PodSpec {
+        job: "wf-1".parse().unwrap(),
+        owner: Uid("uid-1".to_owned()),
+        stage,
+        attempt: 0,
+        cohort: Cohort(0),
+        task,
+        deadline: Duration::from_secs(60),
+        grace: Duration::from_secs(30),
+    }
+}
+
 /// The pods of a workflow under an engine with this environment and all the secrets there are.
 fn pods(environment: &[(&str, &str)]) -> Vec<(Stage, Value)> {
     let secrets = SECRETS.map(|name| (name, CANARY));
     let environment = environment.iter().chain(&secrets).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let settings = settings(&config::load(&[], environment).unwrap().config).unwrap();
     let pod = |stage| {
-        let spec = PodSpec {
-            job: "wf-1".parse().unwrap(),
-            owner: Uid("uid-1".to_owned()),
-            stage,
-            attempt: 0,
-            task: task(stage),
-            deadline: Duration::from_secs(60),
-            grace: Duration::from_secs(30),
-        };
-        let pod = manifest::pod(&spec, &settings);
+        let pod = manifest::pod(&spec(stage, task(stage)), &settings);
         assert_eq!(restricted::violations(&pod, Profile::Restricted), Vec::<String>::new(), "{stage}");
         (stage, serde_json::to_value(&pod).unwrap())
     };
@@ -109,6 +115,37 @@ fn no_pod_has_a_credential_in_it_and_only_publish_is_told_where_they_are() {
             assert_eq!(told, stage == Stage::Publish, "{stage}: {text}");
         }
     }
+}
+
+#[test]
+fn configure_is_told_of_the_keys_that_its_document_needs_and_of_no_others() {
+    let environment = [
+        ("OPERATOR_ENGINE__STORAGE__KIND", "ipfs"),
+        ("OPERATOR_ENGINE__IPFS__API", "http://kubo:5001"),
+        ("OPERATOR_ENGINE__FETCH__S3_BUCKETS", "data,more"),
+        ("OPERATOR_ENGINE__FETCH__SECRET", "keys-of-inputs"),
+    ];
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let settings = settings(&config::load(&[], environment).unwrap().config).unwrap();
+    let told = |remote, buckets: &[&str]| {
+        let buckets = buckets.iter().map(|bucket| (*bucket).to_owned()).collect();
+        let task = Task::Configure { document: Sha256::of(""), remote, buckets };
+        let pod = manifest::pod(&spec(Stage::Configure, task), &settings);
+        assert_eq!(restricted::violations(&pod, Profile::Restricted), Vec::<String>::new());
+        let env = pod.spec.unwrap().containers.remove(0).env.unwrap_or_default();
+        let from = |variable: k8s_openapi::api::core::v1::EnvVar| {
+            let from = variable.value_from.unwrap().secret_key_ref.unwrap();
+            assert_eq!((from.name.as_str(), &from.key, from.optional), ("keys-of-inputs", &variable.name, Some(true)));
+            variable.name
+        };
+        env.into_iter().map(from).collect::<Vec<_>>()
+    };
+    assert_eq!(told(false, &[]), Vec::<String>::new());
+    assert_eq!(told(false, &["other", "dat"]), Vec::<String>::new());
+    assert_eq!(told(true, &["other"]), ["OPERATOR_PRIVATE_KEY"]);
+    let s3 = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+    assert_eq!(told(false, &["more"]), s3);
+    assert_eq!(told(true, &["data", "other"]), [&["OPERATOR_PRIVATE_KEY"][..], &s3].concat());
 }
 
 #[test]

@@ -7,6 +7,9 @@ use std::{io, time::Duration};
 /// The longest message that is passed on: the server quotes what it was sent.
 const MAX_MESSAGE: usize = 600;
 
+/// What kube gives as the reason where the answer was not the API server's own.
+pub(super) const FOREIGN: &str = "Failed to parse error data";
+
 /// What a failed read means. It changed nothing, so it is simply asked again.
 pub(super) fn read_failure(error: Error) -> Failure {
     match failure(error, false) {
@@ -72,6 +75,8 @@ fn answered(status: &Status, write: bool) -> Failure {
         403 if message.contains("exceeded quota") || message.contains("status unknown for quota") => {
             Failure::Quota { message }
         }
+        // Made together with the namespace perhaps, or a moment after: it may still come.
+        403 if message.contains("error looking up service account") => Failure::NotYet { message },
         // "pods is forbidden: User \"…\" cannot create resource …" is RBAC; anything else that is forbidden is an admission's
         // decision about this object.
         403 if message.contains("is forbidden: User \"") && message.contains(" cannot ") => Failure::Denied { message },
@@ -91,7 +96,7 @@ fn answered(status: &Status, write: bool) -> Failure {
 /// Whether the answer is not the API server's own: its answers are a `Status`, in JSON, and kube makes one of anything else,
 /// under this reason.
 fn is_foreign(status: &Status) -> bool {
-    status.reason == "Failed to parse error data"
+    status.reason == FOREIGN
 }
 
 /// Whether the request cannot have reached the server.

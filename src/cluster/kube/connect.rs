@@ -1,11 +1,13 @@
 //! Credentials, and a client that sends each request once and waits for it no longer than it may take.
 
+use super::retry_after::noted;
 use kube::{
     Client, Config,
     client::ClientBuilder,
     config::{KubeConfigOptions, Kubeconfig},
 };
 use std::{path::Path, time::Duration};
+use tower::util::AndThenLayer;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +57,7 @@ pub async fn connect(kubeconfig: Option<&Path>, request_timeout: Duration) -> Re
     let agent = concat!("operator-engine/", env!("CARGO_PKG_VERSION"));
     config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
     let namespace = config.default_namespace.clone();
-    let client = ClientBuilder::try_from(config).map_err(|error| ConnectError::Unusable(error.into()))?.build();
+    let client = ClientBuilder::try_from(config).map_err(|error| ConnectError::Unusable(error.into()))?;
+    let client = client.with_layer(&AndThenLayer::new(noted)).build();
     Ok(Connection { client, namespace })
 }

@@ -1,6 +1,9 @@
 //! Kubernetes' objects as evidence. Whatever an object lacks is simply not seen; nothing here can fail.
 
-use super::{MANAGED_BY, STATE_LABEL, STATUS_ANNOTATION, WORKFLOW_LABEL};
+use super::{
+    COHORT_LABEL, MANAGED_BY, STATE_LABEL, STATUS_ANNOTATION, WORKFLOW_LABEL,
+    wire::{Condition, ConfigMap, ContainerState, Meta, Object, Pod, PodStatus, Terminated},
+};
 use crate::{
     plan::{
         end::End,
@@ -9,90 +12,86 @@ use crate::{
     workflow::{Order, State},
 };
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::{
-        coordination::v1::Lease,
-        core::v1::{ConfigMap, ContainerState, ContainerStateTerminated, Pod, PodStatus},
-    },
-    apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta},
-};
+use k8s_openapi::api::coordination::v1::Lease;
 use std::{collections::BTreeMap, time::Duration};
 
-fn version(text: Option<&String>) -> Version {
+pub(super) fn version(text: Option<&str>) -> Version {
     Version(text.and_then(|text| text.parse().ok()).unwrap_or_default())
 }
 
-pub(super) fn list_version(metadata: &ListMeta) -> Version {
-    version(metadata.resource_version.as_ref())
-}
-
-fn uid(metadata: &ObjectMeta) -> Uid {
-    Uid(metadata.uid.clone().unwrap_or_default())
-}
-
-fn name(metadata: &ObjectMeta) -> String {
-    metadata.name.clone().unwrap_or_default()
-}
-
-fn label<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a String> {
-    metadata.labels.as_ref()?.get(key)
-}
-
-fn owner(metadata: &ObjectMeta) -> Option<Uid> {
+/// The workflow that owns it.
+fn owner(metadata: &Meta) -> Option<Uid> {
     let owner = metadata.owner_references.iter().flatten().find(|owner| owner.kind == "ConfigMap")?;
     Some(Uid(owner.uid.clone()))
 }
 
-pub(super) fn workflow_seen(metadata: &ObjectMeta) -> WorkflowSeen {
+pub(super) fn workflow_seen(object: Object) -> WorkflowSeen {
+    seen(object.metadata)
+}
+
+fn seen(metadata: Meta) -> WorkflowSeen {
     WorkflowSeen {
-        name: name(metadata),
-        uid: uid(metadata),
-        version: version(metadata.resource_version.as_ref()),
-        created: metadata.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-        state: label(metadata, STATE_LABEL).and_then(|value| State::from_label(value)),
-        status: metadata.annotations.as_ref().and_then(|annotations| annotations.get(STATUS_ANNOTATION)).cloned(),
+        version: version(metadata.resource_version.as_deref()),
+        created: metadata.creation_timestamp.unwrap_or(Timestamp::UNIX_EPOCH),
+        state: metadata.label(STATE_LABEL).and_then(State::from_label),
+        status: metadata.annotation(STATUS_ANNOTATION).map(str::to_owned),
         deleting: metadata.deletion_timestamp.is_some(),
-        order: Order::read(|name| metadata.annotations.as_ref()?.get(name).map(String::as_str)),
+        order: Order::read(|name| metadata.annotation(name)),
+        name: metadata.name,
+        uid: Uid(metadata.uid),
     }
 }
 
-pub(super) fn document_data(object: ConfigMap) -> BTreeMap<String, Vec<u8>> {
+/// A workflow, and its data by key.
+pub(super) fn document_data(object: ConfigMap) -> (WorkflowSeen, BTreeMap<String, Vec<u8>>) {
     let text = object.data.unwrap_or_default().into_iter().map(|(key, text)| (key, text.into_bytes()));
     let binary = object.binary_data.unwrap_or_default().into_iter().map(|(key, bytes)| (key, bytes.0));
-    text.chain(binary).collect()
+    (seen(object.metadata), text.chain(binary).collect())
 }
 
-pub(super) fn volume_seen(metadata: &ObjectMeta) -> VolumeSeen {
+fn workflow(metadata: &Meta) -> String {
+    metadata.label(WORKFLOW_LABEL).unwrap_or_default().to_owned()
+}
+
+pub(super) fn volume_seen(object: Object) -> VolumeSeen {
+    let metadata = object.metadata;
     VolumeSeen {
-        workflow: label(metadata, WORKFLOW_LABEL).cloned().unwrap_or_default(),
-        uid: uid(metadata),
-        version: version(metadata.resource_version.as_ref()),
-        owner: owner(metadata),
+        workflow: workflow(&metadata),
+        version: version(metadata.resource_version.as_deref()),
+        owner: owner(&metadata),
+        uid: Uid(metadata.uid),
     }
+}
+
+/// One that nobody has begun to delete.
+pub(super) fn volume_kept(object: Object) -> Option<VolumeSeen> {
+    object.metadata.deletion_timestamp.is_none().then(|| volume_seen(object))
 }
 
 pub(super) fn lease_seen(lease: &Lease) -> LeaseSeen {
-    let spec = lease.spec.clone().unwrap_or_default();
+    let (metadata, spec) = (lease.metadata.clone(), lease.spec.clone().unwrap_or_default());
     let duration = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default();
     LeaseSeen {
-        name: name(&lease.metadata),
-        uid: uid(&lease.metadata),
-        version: version(lease.metadata.resource_version.as_ref()),
+        name: metadata.name.unwrap_or_default(),
+        uid: Uid(metadata.uid.unwrap_or_default()),
+        version: version(metadata.resource_version.as_deref()),
         holder: spec.holder_identity.unwrap_or_default(),
         duration: Duration::from_secs(duration),
     }
 }
 
-pub(super) fn pod_seen(pod: &Pod) -> PodSeen {
+pub(super) fn pod_seen(pod: Pod) -> PodSeen {
+    let metadata = pod.metadata;
     PodSeen {
-        name: name(&pod.metadata),
-        uid: uid(&pod.metadata),
-        version: version(pod.metadata.resource_version.as_ref()),
-        workflow: label(&pod.metadata, WORKFLOW_LABEL).cloned().unwrap_or_default(),
+        version: version(metadata.resource_version.as_deref()),
+        workflow: workflow(&metadata),
         // Only what carries our label can be ours, whoever else names the same owner.
-        owner: label(&pod.metadata, MANAGED_BY.0).filter(|value| *value == MANAGED_BY.1).and(owner(&pod.metadata)),
-        deleting: pod.metadata.deletion_timestamp.is_some(),
+        owner: owner(&metadata).filter(|_| metadata.label(MANAGED_BY.0) == Some(MANAGED_BY.1)),
+        cohort: metadata.label(COHORT_LABEL).and_then(|cohort| cohort.parse().ok()),
+        deleting: metadata.deletion_timestamp.is_some(),
         progress: pod.status.as_ref().map_or_else(not_started, progress),
+        name: metadata.name,
+        uid: Uid(metadata.uid),
     }
 }
 
@@ -117,13 +116,13 @@ fn container_state(status: &PodStatus) -> Option<&ContainerState> {
     status.container_statuses.as_ref()?.first()?.state.as_ref()
 }
 
-fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a k8s_openapi::api::core::v1::PodCondition> {
-    status.conditions.iter().flatten().find(|condition| condition.type_ == kind)
+fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a Condition> {
+    status.conditions.iter().flatten().find(|condition| condition.r#type == kind)
 }
 
 fn end(status: &PodStatus) -> End {
     let terminated = container_state(status).and_then(|state| state.terminated.as_ref());
-    let of_container = |pick: fn(&ContainerStateTerminated) -> Option<String>| terminated.and_then(pick);
+    let of_container = |pick: fn(&Terminated) -> Option<String>| terminated.and_then(pick);
     let disruption = condition(status, "DisruptionTarget").filter(|condition| condition.status == "True");
     let reason = status.reason.clone().or_else(|| disruption.and_then(|condition| condition.reason.clone()));
     let reason = reason.or_else(|| of_container(|terminated| terminated.reason.clone()));
@@ -138,7 +137,15 @@ fn end(status: &PodStatus) -> End {
         reason,
         disrupted: disruption.is_some(),
         message: message.unwrap_or_default(),
+        image_id: image_id(status),
     }
+}
+
+/// dockershim and its successor put a scheme before it, which says nothing about the image.
+fn image_id(status: &PodStatus) -> Option<String> {
+    let id = &status.container_statuses.as_ref()?.first()?.image_id;
+    let id = id.split_once("://").map_or(id.as_str(), |(_, id)| id);
+    (!id.is_empty()).then(|| id.to_owned())
 }
 
 fn waiting(status: &PodStatus) -> Waiting {
@@ -175,7 +182,7 @@ mod tests {
 
     fn ended(status: serde_json::Value) -> End {
         let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p"}, "status": status})).unwrap();
-        match pod_seen(&pod).progress {
+        match pod_seen(pod).progress {
             Progress::Ended(end) => end,
             other => panic!("{other:?}"),
         }
@@ -199,5 +206,18 @@ mod tests {
         let deadline = json!({"phase": "Failed", "reason": "DeadlineExceeded", "message": "Pod was active …",
             "containerStatuses": exited});
         assert_eq!(told(&ended(deadline)), ("DeadlineExceeded".to_owned(), false, "last words".to_owned()));
+    }
+
+    #[test]
+    fn the_image_that_ran_is_told_as_the_node_has_it() {
+        let id = |id: &str| {
+            let container = json!([{"name": "c", "image": "i", "imageID": id, "ready": false, "restartCount": 0,
+                "state": {"terminated": {"exitCode": 0}}}]);
+            ended(json!({"phase": "Succeeded", "containerStatuses": container})).image_id
+        };
+        assert_eq!(id("docker.io/library/python@sha256:ab").as_deref(), Some("docker.io/library/python@sha256:ab"));
+        assert_eq!(id("docker-pullable://python@sha256:ab").as_deref(), Some("python@sha256:ab"));
+        assert_eq!(id(""), None);
+        assert_eq!(ended(json!({"phase": "Failed"})).image_id, None);
     }
 }

@@ -1,10 +1,10 @@
 //! What each list asks for.
 
-use super::{COMPONENT_LABEL, Freshness, MANAGED_BY, STATE_LABEL, WORKFLOW_LABEL};
+use super::{COHORT_LABEL, COMPONENT_LABEL, Freshness, MANAGED_BY, OWNER_LABEL, STATE_LABEL};
 use crate::{
-    plan::{Failure, look::Look},
+    plan::{Failure, cohort::Cohorts, look::Look, seen::Owner},
     workflow::{
-        JobId, Stage, State,
+        Stage, State,
         notice::{NOTIFY_LABEL, OWED},
     },
 };
@@ -23,10 +23,19 @@ pub(super) fn workflows(look: Look) -> ListParams {
 }
 
 /// The selector of a list of pods.
-pub(super) fn pods(look: Look) -> ListParams {
+pub(super) fn pods(look: Look, cohorts: &Cohorts) -> ListParams {
+    let parameters = match cohorts {
+        Cohorts::All => ours(),
+        Cohorts::These(these) => {
+            let these: Vec<String> = these.iter().map(ToString::to_string).collect();
+            // A selector without values is no selector, and 0 is nobody's cohort.
+            let these = if these.is_empty() { "0".to_owned() } else { these.join(",") };
+            ListParams::default().labels(&format!("{}={},{COHORT_LABEL} in ({these})", MANAGED_BY.0, MANAGED_BY.1))
+        }
+    };
     match look {
-        Look::Finished => ours().fields("status.phase!=Pending,status.phase!=Running"),
-        _ => ours(),
+        Look::Finished => parameters.fields("status.phase!=Pending,status.phase!=Running"),
+        _ => parameters,
     }
 }
 
@@ -40,14 +49,14 @@ pub(super) fn ours() -> ListParams {
 /// # Errors
 ///
 /// An empty list is refused: its selector would select everything.
-pub(super) fn of_jobs(stage: Option<Stage>, jobs: &[JobId]) -> Result<ListParams, Failure> {
-    if jobs.is_empty() {
+pub(super) fn owned_by(stage: Option<Stage>, owners: &[Owner]) -> Result<ListParams, Failure> {
+    if owners.is_empty() {
         let message = "a deletion names the workflows it is about".to_owned();
         return Err(Failure::Refused { reason: "EmptySelector".to_owned(), message });
     }
-    let names: Vec<&str> = jobs.iter().map(JobId::as_str).collect();
+    let uids: Vec<&str> = owners.iter().map(|owner| owner.uid.0.as_str()).collect();
     let of_stage = stage.map(|stage| format!(",{COMPONENT_LABEL}={stage}")).unwrap_or_default();
-    let selector = format!("{}={},{WORKFLOW_LABEL} in ({}){of_stage}", MANAGED_BY.0, MANAGED_BY.1, names.join(","));
+    let selector = format!("{}={},{OWNER_LABEL} in ({}){of_stage}", MANAGED_BY.0, MANAGED_BY.1, uids.join(","));
     Ok(ListParams::default().labels(&selector))
 }
 

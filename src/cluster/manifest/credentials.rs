@@ -1,8 +1,10 @@
-//! How credentials reach the pod that stores results, and no other: by reference to a Secret, which the engine itself may not
-//! read, or by a token that the kubelet makes for this pod.
+//! How credentials reach the pod that stores results and the one that fetches inputs, and no other: by reference to a Secret,
+//! which the engine itself may not read, or by a token that the kubelet makes for this pod.
 
 use super::Settings;
 use crate::{
+    cluster::command,
+    plan::pod::PodSpec,
     storage::secret_keys::{WEB_IDENTITY_TOKEN_FILE, needs_web_identity, secret_keys},
     workflow::Stage,
 };
@@ -20,23 +22,36 @@ const AUDIENCE: &str = "sts.amazonaws.com";
 /// How long the token holds; the kubelet renews it. A role's session, once begun, is longer than that by itself.
 const TOKEN_SECONDS: i64 = 3600;
 
-pub(super) fn variables(stage: Stage, settings: &Settings) -> Vec<EnvVar> {
-    if stage != Stage::Publish {
-        return Vec::new();
+pub(super) fn variables(spec: &PodSpec, settings: &Settings) -> Vec<EnvVar> {
+    match spec.stage {
+        // A key that is missing is for configure to miss: it says which input needed it.
+        Stage::Configure => command::input_keys(spec, &settings.commands.fetch)
+            .into_iter()
+            .map(|name| from_secret(&settings.inputs_secret, name, false))
+            .collect(),
+        Stage::Publish => publish(settings),
+        Stage::Algorithm | Stage::Filter => Vec::new(),
     }
-    let targets = &settings.commands.targets;
-    let from_secret = |name: &str, required: bool| EnvVar {
+}
+
+fn from_secret(secret: &str, name: &str, required: bool) -> EnvVar {
+    EnvVar {
         name: name.to_owned(),
         value_from: Some(EnvVarSource {
             secret_key_ref: Some(SecretKeySelector {
-                name: settings.storage_secret.clone(),
+                name: secret.to_owned(),
                 key: name.to_owned(),
                 optional: Some(!required),
             }),
             ..Default::default()
         }),
         ..Default::default()
-    };
+    }
+}
+
+fn publish(settings: &Settings) -> Vec<EnvVar> {
+    let targets = &settings.commands.targets;
+    let from_secret = |name, required| from_secret(&settings.storage_secret, name, required);
     let mut variables: Vec<_> =
         secret_keys(targets).into_iter().map(|key| from_secret(key.name, key.required)).collect();
     if needs_web_identity(targets) {

@@ -77,9 +77,11 @@ fn blank(holder: &Holder, document: Sha256) -> Record {
         reason: None,
         message: None,
         exit_code: None,
+        image_id: None,
         usage: None,
         resources: None,
         times: BTreeMap::<Stage, Times>::new(),
+        storage_expiry_secs: None,
         results: None,
         notices: Notices::default(),
     }

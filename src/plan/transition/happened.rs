@@ -9,7 +9,7 @@ use crate::{
     },
     workflow::{
         Code, Outcome, Record,
-        record::{Results, Usage},
+        record::{MAX_IMAGE_ID_LEN, MAX_USAGE, Results, Usage},
         report::{self, ConfigureReport, ExecReport, PublishReport},
     },
 };
@@ -54,10 +54,13 @@ pub(super) fn ran(ended: &Ended<'_>, stop: bool, next: &mut Record) -> Happened 
     };
     let report = report::parse::<ExecReport>(&end.message).unwrap_or_default();
     if report.wall_ms > 0 {
-        let (wall_ms, cpu_ms, peak_memory_bytes) = (report.wall_ms, report.cpu_ms, report.peak_memory_bytes);
+        // The report is a stranger's.
+        let [wall_ms, cpu_ms, peak_memory_bytes] =
+            [report.wall_ms, report.cpu_ms, report.peak_memory_bytes].map(|number| number.min(MAX_USAGE));
         next.usage = Some(Usage { wall_ms, cpu_ms, peak_memory_bytes });
     }
     next.exit_code = end.exit_code;
+    next.image_id = end.image_id.as_deref().map(|id| report::clip(id, MAX_IMAGE_ID_LEN));
     if let Some(Ending::WaitedFor { .. }) = ending {
         return not_by_itself(ended);
     }

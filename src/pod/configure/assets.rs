@@ -2,14 +2,15 @@
 
 use super::{
     ConfigureTask, fault,
-    fault::FetchError,
-    fetch::{Fetcher, Wanted},
+    fault::{DiskError, FetchError},
+    fetch::{Fetcher, Part, Wanted},
     journal::shown,
+    provider::Service,
     tree,
 };
 use crate::workflow::{
     AssetId, Code,
-    document::{AlgorithmSource, FileRef, Source},
+    document::{AlgorithmSource, FileRef, Remote, Source},
     report::{ConfigureFault, ConfigureReport},
 };
 use reqwest::Url;
@@ -24,21 +25,32 @@ const CUSTOM_DATA: &str = "algoCustomData.json";
 const READABLE: u32 = 0o644;
 /// The algorithm, which images run directly or through an interpreter, and have always found like this.
 const EXECUTABLE: u32 = 0o777;
-/// The largest DDO, in bytes. Ocean's have a few kB; nothing here reads them.
+/// The largest DDO, in bytes. Ocean's have a few kB.
 const MAX_DDO: u64 = 4 << 20;
-/// Retries for a DDO. Few, because its failure is tolerated and every asset pays for a registry that is down.
+/// Retries for a DDO that is not needed. Few, because every asset pays for a registry that is down.
 const DDO_RETRIES: u32 = 1;
 
 /// Fetches all inputs and, if nothing failed, the algorithm.
 pub(super) async fn provision<'a>(task: &'a ConfigureTask, fetcher: Fetcher<'a>) -> ConfigureReport {
-    let mut assets = Assets { task, fetcher, ddos: BTreeSet::new(), faults: Vec::new(), files: 0, bytes: 0 };
+    let mut assets = Assets { task, fetcher, ddos: BTreeSet::new(), faults: Vec::new(), named: 0, files: 0, bytes: 0 };
     if assets.number_is_allowed() {
         assets.inputs().await;
         if assets.faults.is_empty() {
             assets.algorithm().await;
         }
     }
+    assets.tell_publish().await;
     assets.report()
+}
+
+/// An asset whose files are wanted.
+struct Asset<'a> {
+    id: Option<&'a AssetId>,
+    did: &'a str,
+    what: String,
+    code: Code,
+    /// The mode of its first file.
+    first_mode: u32,
 }
 
 struct Assets<'a> {
@@ -47,6 +59,8 @@ struct Assets<'a> {
     /// The assets whose DDO was asked for.
     ddos: BTreeSet<AssetId>,
     faults: Vec<ConfigureFault>,
+    /// Files that the document names, and those that providers were found to have.
+    named: u64,
     files: u64,
     bytes: u64,
 }
@@ -59,7 +73,8 @@ impl Assets<'_> {
         let sources = document.inputs.iter().map(|input| &input.source).chain(algorithm);
         let files: usize = sources.map(|source| if let Source::Urls(urls) = source { urls.len() } else { 0 }).sum();
         let max = self.task.policy.max_files;
-        let allowed = u64::try_from(files).is_ok_and(|files| files <= max);
+        self.named = u64::try_from(files).unwrap_or(u64::MAX);
+        let allowed = self.named <= max;
         if !allowed {
             let message = format!("the document names {files} files, a workflow may have {max} here");
             self.fail(Code::DataProvisioningFailed, "TooManyFiles", &message);
@@ -79,7 +94,7 @@ impl Assets<'_> {
                 self.fail(code, "NameTaken", &message);
                 continue;
             }
-            self.ddo(id, &input.did).await;
+            self.ddo(id, &input.did, matches!(input.source, Source::Remote(_))).await;
             let folder = task.layout.inputs().join(id.as_str());
             if let Err(error) = tree::own_folder(&folder) {
                 self.fail(code, error.reason(), &format!("input {id}: {error}"));
@@ -87,11 +102,10 @@ impl Assets<'_> {
             }
             let number = numbers.entry(id).or_default();
             let first = *number;
-            if let Source::Urls(urls) = &input.source {
-                *number += urls.len();
-            }
             let name = |position: usize| (first + position).to_string();
-            self.files(&input.source, &folder, name, READABLE, code, &format!("input {id}")).await;
+            let asset =
+                Asset { id: Some(id), did: &input.did, what: format!("input {id}"), code, first_mode: READABLE };
+            *number += self.files(&asset, &input.source, &folder, name).await;
         }
     }
 
@@ -103,8 +117,9 @@ impl Assets<'_> {
             let target = task.layout.inputs().join(CUSTOM_DATA);
             self.write(data.to_string().as_bytes(), &target, READABLE, CUSTOM_DATA).await;
         }
+        let did = algorithm.did.as_deref().unwrap_or_default();
         if let Some(id) = &algorithm.id {
-            self.ddo(id, algorithm.did.as_deref().unwrap_or(id.as_str())).await;
+            self.ddo(id, did, matches!(algorithm.source, AlgorithmSource::Files(Source::Remote(_)))).await;
         }
         match &algorithm.source {
             AlgorithmSource::Raw(code) => {
@@ -113,76 +128,109 @@ impl Assets<'_> {
             AlgorithmSource::Files(source) => {
                 let folder = task.layout.transformations();
                 let name = |position: usize| if position == 0 { "algorithm".to_owned() } else { position.to_string() };
-                self.files(source, &folder, name, EXECUTABLE, code, "algorithm").await;
+                let id = algorithm.id.as_ref();
+                let asset = Asset { id, did, what: "algorithm".to_owned(), code, first_mode: EXECUTABLE };
+                self.files(&asset, source, &folder, name).await;
             }
             AlgorithmSource::Image => self.fetcher.journal().line("algorithm: in its image, nothing to fetch"),
         }
     }
 
-    /// Fetches the files of one asset. Only the first one gets `first_mode`.
+    /// Fetches the files of one asset. Answers how many it has.
     async fn files(
         &mut self,
+        asset: &Asset<'_>,
         source: &Source,
         folder: &Path,
         name: impl Fn(usize) -> String,
-        first_mode: u32,
-        code: Code,
-        asset: &str,
-    ) {
-        let urls = match source {
-            Source::Urls(urls) => urls,
-            Source::Remote(_) => {
-                let message = format!(
-                    "{asset}: this engine cannot yet download through a provider ('remote'); name its files by 'url'"
-                );
-                return self.fail(code, "RemoteNotSupported", &message);
-            }
+    ) -> usize {
+        let Asset { what, code, .. } = asset;
+        let service;
+        let parts: Vec<Part<'_>> = match source {
+            Source::Urls(urls) => urls.iter().map(Part::Url).collect(),
+            Source::Remote(remote) => match self.service(asset, remote).await {
+                Ok(found) => {
+                    service = found;
+                    (0..service.len()).map(|index| Part::Provider(&service, index)).collect()
+                }
+                Err(error) => {
+                    self.fail(*code, error.reason(), &format!("{what}: {error}"));
+                    return 0;
+                }
+            },
         };
-        if urls.is_empty() {
-            return self.fail(code, "NothingToFetch", &format!("{asset}: it has no file; give it at least one url"));
+        if parts.is_empty() {
+            self.fail(*code, "NothingToFetch", &format!("{what}: it has no file; give it at least one url"));
         }
-        for (position, file) in urls.iter().enumerate() {
+        for (position, part) in parts.iter().enumerate() {
             let name = name(position);
-            let what = format!("{asset}, file {name}");
-            let mode = if position == 0 { first_mode } else { READABLE };
-            match self.fetcher.fetch(file, &folder.join(&name), Wanted::file(mode), &what).await {
+            let what = format!("{what}, file {name}");
+            let mode = if position == 0 { asset.first_mode } else { READABLE };
+            match self.fetcher.fetch(*part, &folder.join(&name), Wanted::file(mode), &what).await {
                 Ok(stored) => {
                     self.files += 1;
                     self.bytes = self.bytes.saturating_add(stored.bytes);
                 }
                 // The rest of this asset is of no use without it; the other assets are still looked at.
                 Err(error) => {
-                    let from = file.url.parse().map(|url| format!(" ({})", shown(&url))).unwrap_or_default();
-                    return self.fail(code, error.reason(), &format!("{what}{from}: {error}"));
+                    let url = if let Part::Url(file) = part { file.url.parse().ok() } else { None };
+                    let from = url.map(|url| format!(" ({})", shown(&url))).unwrap_or_default();
+                    self.fail(*code, error.reason(), &format!("{what}{from}: {error}"));
+                    break;
                 }
             }
         }
+        parts.len()
     }
 
-    /// Asks for an asset's DDO, once. Without it the algorithm merely knows less, so a failure is only logged.
-    async fn ddo(&mut self, id: &AssetId, did: &str) {
+    /// What a provider has for an asset; its files count as if the document had named them.
+    async fn service(&mut self, asset: &Asset<'_>, remote: &Remote) -> Result<Service, FetchError> {
+        let id = asset.id.ok_or(FetchError::NoDdo)?;
+        let ddo = tokio::fs::read(self.task.layout.ddos().join(id.as_str())).await.map_err(|_| FetchError::NoDdo)?;
+        let service = self.fetcher.service(&ddo, asset.did, remote).await?;
+        self.named = self.named.saturating_add(u64::try_from(service.len()).unwrap_or(u64::MAX));
+        let max = self.task.policy.max_files;
+        if self.named > max { Err(FetchError::TooManyFiles(max)) } else { Ok(service) }
+    }
+
+    /// Asks for an asset's DDO, once. If no provider is to be found in it, the algorithm merely knows less without it; so a
+    /// failure is only logged here.
+    async fn ddo(&mut self, id: &AssetId, did: &str, needed: bool) {
         let Some(base) = &self.task.document.metadata_uri else { return };
-        if !self.ddos.insert(id.clone()) {
+        let target: PathBuf = self.task.layout.ddos().join(id.as_str());
+        let asked = !self.ddos.insert(id.clone());
+        if asked && (!needed || target.exists()) {
             return;
         }
         let what = format!("DDO of {id}");
+        let max_retries = if needed { u32::MAX } else { DDO_RETRIES };
         let result = match ddo_url(base, did) {
             Some(url) => {
                 let file = FileRef { url: url.into(), sha256: None };
-                let target: PathBuf = self.task.layout.ddos().join(id.as_str());
-                let wanted = Wanted { mode: READABLE, max_bytes: MAX_DDO, max_retries: DDO_RETRIES };
-                self.fetcher.fetch(&file, &target, wanted, &what).await.map(drop)
+                let wanted = Wanted { mode: READABLE, max_bytes: MAX_DDO, max_retries };
+                self.fetcher.fetch(Part::Url(&file), &target, wanted, &what).await.map(drop)
             }
             None => Err(FetchError::InvalidUrl("metadataUri is not an http: or https: URL".to_owned())),
         };
         if let Err(error) = result {
-            self.fetcher.journal().line(format!("{what}: {error}; going on without it"));
+            let then = if needed { "" } else { "; going on without it" };
+            self.fetcher.journal().line(format!("{what}: {error}{then}"));
         }
     }
 
     async fn write(&mut self, bytes: &[u8], target: &Path, mode: u32, what: &str) {
         if let Err(error) = self.fetcher.write(bytes, target, mode, what).await {
             self.fail(Code::AlgorithmProvisioningFailed, error.reason(), &format!("{what}: {error}"));
+        }
+    }
+
+    /// The manifest names what the algorithm was given, also where not all of it came.
+    async fn tell_publish(&mut self) {
+        let (placed, path) = (self.fetcher.placed().clone(), self.task.layout.provisioned());
+        let written = tokio::task::spawn_blocking(move || placed.write()).await;
+        let written = written.map_err(std::io::Error::other).flatten();
+        if let Err(error) = written.map_err(DiskError::while_doing(format!("writing {}", path.display()))) {
+            self.fail(Code::DataProvisioningFailed, error.reason(), &error.to_string());
         }
     }
 

@@ -3,7 +3,7 @@
 //! Every message may end in a log that the consumer receives: none holds a URL's query, fragment or credentials, nor an
 //! address that a resolver gave.
 
-use super::guard::Refused;
+use super::{guard::Refused, ipfs::NodeError};
 use crate::workflow::digest::Sha256;
 use std::{error::Error as StdError, io, time::Duration};
 
@@ -12,7 +12,9 @@ use std::{error::Error as StdError, io, time::Duration};
 pub(super) enum FetchError {
     #[error("the URL cannot be parsed ({0}); write it as scheme://host/path")]
     InvalidUrl(String),
-    #[error("the scheme '{0}' is not supported; use https:, http: or inline: (and file: in the local mode)")]
+    #[error(
+        "the scheme '{0}' is not supported; use https:, http:, s3:, ipfs:, ar: or inline: (and file: in the local mode)"
+    )]
     SchemeNotSupported(String),
     #[error("file: is read only in the local mode; put small files into the workflow's ConfigMap and use inline:")]
     FileNotAllowed,
@@ -50,6 +52,49 @@ pub(super) enum FetchError {
     #[error("no HTTPS client can be made ({0}); does the image have CA certificates?")]
     Client(String),
 
+    #[error("no gateway for {scheme}: is configured; the admin names some in {key}")]
+    NoGateway { scheme: &'static str, key: &'static str },
+    #[error("it does not begin with a content id ({0}): write ipfs://CID/path")]
+    InvalidCid(String),
+    #[error("the hash {0:#x} of its content id is not supported; SHA-256 (0x12) is")]
+    UnknownHash(u64),
+    #[error("the gateway gave other bytes than {0} stands for")]
+    WrongBlock(String),
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error("it has too many blocks")]
+    TooManyBlocks,
+    #[error("an Arweave id has 43 characters of A-Z a-z 0-9 _ -: write ar://ID")]
+    InvalidArweaveId,
+
+    #[error(
+        "the bucket '{0}' is not one that may be read here, and nothing is read without keys; the admin lists buckets in fetch.s3_buckets"
+    )]
+    BucketNotAllowed(String),
+    #[error("there are no keys for this bucket; the admin puts them into the Secret that fetch.secret names")]
+    NoS3Keys,
+    #[error("it names no object: write s3://BUCKET/KEY, without query and empty parts, and %3F for a question mark")]
+    InvalidS3Key,
+    #[error("{0}")]
+    S3(String),
+
+    #[error(
+        "files of a provider are asked for with the operator's key, and there is none; the admin puts it as OPERATOR_PRIVATE_KEY into the Secret that fetch.secret names"
+    )]
+    NoOperatorKey,
+    #[error("the operator's key cannot be used: {0}")]
+    InvalidOperatorKey(crate::ethereum::InvalidKey),
+    #[error("without the asset's DDO its provider is not known; it is looked for at the document's output.metadataUri")]
+    NoDdo,
+    #[error("the asset's DDO {0}")]
+    Ddo(&'static str),
+    #[error("the provider cannot be used: {0}")]
+    Provider(&'static str),
+
+    #[error("the workflow has more than {0} files, the most that it may have here (fetch.max_files)")]
+    TooManyFiles(u64),
+    #[error("the server's answer has more than {0} bytes, which is too long for what was asked")]
+    AnswerTooLong(usize),
     #[error("the file has more than {0} bytes, the most that one file may have here (fetch.max_file)")]
     TooLarge(u64),
     #[error("with this file the workflow has more than {0} bytes, the most that it may have here (fetch.max_total)")]
@@ -100,6 +145,11 @@ impl FetchError {
         }
     }
 
+    /// Whether the same would happen wherever the file came from.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self, Self::TooLarge(_) | Self::TotalTooLarge(_) | Self::Disk(_))
+    }
+
     /// How long the server asks us to stay away.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         if let Self::Status { retry_after, .. } = self { *retry_after } else { None }
@@ -127,6 +177,20 @@ impl FetchError {
             Self::Transport(_) => "ConnectionFailed",
             Self::Request(_) => "RequestFailed",
             Self::Client(_) => "ClientUnavailable",
+            Self::NoGateway { .. } => "NoGateway",
+            Self::InvalidCid(_) | Self::UnknownHash(_) => "InvalidContentId",
+            Self::WrongBlock(_) => "ContentMismatch",
+            Self::Node(_) | Self::TooManyBlocks => "ContentUnreadable",
+            Self::InvalidArweaveId => "InvalidArweaveId",
+            Self::BucketNotAllowed(_) => "BucketNotAllowed",
+            Self::NoS3Keys => "NoS3Keys",
+            Self::InvalidS3Key => "InvalidS3Key",
+            Self::S3(_) => "S3Failed",
+            Self::NoOperatorKey | Self::InvalidOperatorKey(_) => "NoOperatorKey",
+            Self::NoDdo | Self::Ddo(_) => "DdoUnusable",
+            Self::Provider(_) => "ProviderUnusable",
+            Self::TooManyFiles(_) => "TooManyFiles",
+            Self::AnswerTooLong(_) => "AnswerTooLong",
             Self::TooLarge(_) => "FileTooLarge",
             Self::TotalTooLarge(_) => "TotalTooLarge",
             Self::DigestMismatch { .. } => "DigestMismatch",

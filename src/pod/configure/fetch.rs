@@ -1,17 +1,27 @@
 //! One file of the document into one file of the tree, whatever its URL's scheme, within the workflow's limits.
 
 use super::{
-    ConfigureTask,
+    ConfigureTask, arweave,
     fault::FetchError,
     guard::{Guard, Lookup},
-    http::Http,
+    http::{Ask, Http},
+    ipfs,
     journal::{Journal, shown},
+    keys::Keys,
     local,
     policy::FetchPolicy,
+    provider::{Desk, Service},
     retry::{Backoff, Jitter},
+    s3,
     sink::{Caps, Sink, Stored},
 };
-use crate::workflow::document::FileRef;
+use crate::{
+    pod::provisioned::Provisioned,
+    workflow::{
+        digest::Sha256,
+        document::{FileRef, Remote},
+    },
+};
 use reqwest::Url;
 use std::{
     path::{Path, PathBuf},
@@ -27,11 +37,25 @@ pub(super) struct Fetcher<'a> {
     guard: Guard,
     /// Made for the first URL that needs it: a workflow of inline files needs no CA certificates.
     http: Option<Http>,
+    /// Made for the first `ipfs:` URL; it remembers which gateways are of no use.
+    gateways: Option<ipfs::Gateways>,
+    keys: Keys,
     jitter: Jitter,
     deadline: Instant,
     journal: Journal<'a>,
     /// Bytes in place, DDOs and raw code included.
     bytes: u64,
+    /// What is in place.
+    placed: Provisioned,
+}
+
+/// One file, as its asset has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Part<'a> {
+    /// Named in the document.
+    Url(&'a FileRef),
+    /// A provider's, by its number.
+    Provider(&'a Service, usize),
 }
 
 /// What may be special about a file.
@@ -61,11 +85,14 @@ impl<'a> Fetcher<'a> {
             documents_dir: task.documents_dir.clone(),
             local_folder: task.local_folder.clone(),
             http: None,
+            gateways: None,
+            keys: task.keys.clone(),
             jitter: Jitter::seeded(&task.job),
             // A deadline beyond what the clock can say is none; a year is.
             deadline: now.checked_add(task.policy.total()).unwrap_or(now + std::time::Duration::from_secs(31_536_000)),
             journal,
             bytes: 0,
+            placed: Provisioned::new(task.layout.clone()),
         }
     }
 
@@ -78,22 +105,43 @@ impl<'a> Fetcher<'a> {
         self.bytes
     }
 
-    /// Fetches `file` to `target`, whose folder exists. `what` names it in the log.
+    /// What is in place.
+    pub(super) fn placed(&self) -> &Provisioned {
+        &self.placed
+    }
+
+    /// Fetches `part` to `target`, whose folder exists. `what` names it in the log.
     pub(super) async fn fetch(
         &mut self,
-        file: &FileRef,
+        part: Part<'_>,
         target: &Path,
         wanted: Wanted,
         what: &str,
     ) -> Result<Stored, FetchError> {
-        let seconds = self.policy.total_ms / 1000;
+        let late = self.late();
         // Dropping the work drops its sink, and that removes the unfinished file.
-        let work = tokio::time::timeout_at(self.deadline, self.transfer(file, target, wanted));
-        let (stored, from, retries) = work.await.map_err(|_| FetchError::TimedOut(seconds))??;
+        let work = tokio::time::timeout_at(self.deadline, self.transfer(part, target, wanted));
+        let (stored, from, retries) = work.await.map_err(|_| late)??;
         self.bytes = self.bytes.saturating_add(stored.bytes);
         let Stored { bytes, sha256 } = stored;
+        self.placed.add(target, bytes, sha256);
         self.journal.line(format!("{what}: {from}, {bytes} bytes, sha256 {sha256}, {retries} retries"));
         Ok(stored)
+    }
+
+    /// Finds a provider's service in the DDO of its asset.
+    pub(super) async fn service(&mut self, ddo: &[u8], did: &str, remote: &Remote) -> Result<Service, FetchError> {
+        let key = match &self.keys.operator {
+            Some(Ok(key)) => key.clone(),
+            Some(Err(error)) => return Err(FetchError::InvalidOperatorKey(*error)),
+            None => return Err(FetchError::NoOperatorKey),
+        };
+        let late = self.late();
+        let http = self.http()?;
+        let Self { policy, jitter, journal, .. } = self;
+        let mut desk = Desk { http: &http, policy, jitter, journal };
+        let work = Service::open(&mut desk, key, ddo, did, remote);
+        tokio::time::timeout_at(self.deadline, work).await.map_err(|_| late)?
     }
 
     /// Writes `bytes` to `target`, under the same limits as what is fetched.
@@ -101,6 +149,7 @@ impl<'a> Fetcher<'a> {
         let mut sink = Sink::create(target, mode, self.caps(u64::MAX)).await?;
         sink.write(bytes).await?;
         let Stored { bytes, sha256 } = sink.commit().await?;
+        self.placed.add(target, bytes, sha256);
         self.bytes = self.bytes.saturating_add(bytes);
         self.journal.line(format!("{what}: {bytes} bytes, sha256 {sha256}"));
         Ok(())
@@ -108,35 +157,81 @@ impl<'a> Fetcher<'a> {
 
     async fn transfer(
         &mut self,
-        file: &FileRef,
+        part: Part<'_>,
         target: &Path,
         wanted: Wanted,
     ) -> Result<(Stored, String, u32), FetchError> {
-        let url: Url = file.url.parse().map_err(|error| FetchError::InvalidUrl(format!("{error}")))?;
         let mut sink = Sink::create(target, wanted.mode, self.caps(wanted.max_bytes)).await?;
-        let mut retries = 0;
+        let (expected, from, retries) = match part {
+            Part::Url(file) => {
+                let url: Url = file.url.parse().map_err(|error| FetchError::InvalidUrl(format!("{error}")))?;
+                (file.sha256, shown(&url), self.url(file, url, wanted, &mut sink).await?)
+            }
+            Part::Provider(service, index) => {
+                let expected = service.sha256(index);
+                let retries = self.ask(&mut service.file(index), expected, wanted, &mut sink).await?;
+                (expected, format!("file {index} of its provider"), retries)
+            }
+        };
+        let actual = sink.sha256();
+        if let Some(expected) = expected.filter(|&expected| expected != actual) {
+            return Err(FetchError::DigestMismatch { expected, actual, resumed: false });
+        }
+        Ok((sink.commit().await?, from, retries))
+    }
+
+    /// Answers how many retries it took.
+    async fn url(&mut self, file: &FileRef, mut url: Url, wanted: Wanted, sink: &mut Sink) -> Result<u32, FetchError> {
+        let expected = file.sha256;
         match url.scheme() {
-            "inline" => local::copy(local::inline(&self.documents_dir, url.path())?, &mut sink).await?,
-            "file" => local::copy(local::file(self.local_folder.as_deref(), file.url.trim())?, &mut sink).await?,
-            "http" | "https" => {
-                let policy =
-                    FetchPolicy { retries: self.policy.retries.min(wanted.max_retries), ..self.policy.clone() };
-                let http = match self.http.take() {
-                    Some(http) => http,
-                    None => Http::new(&policy, self.guard.clone())?,
+            "inline" => local::copy(local::inline(&self.documents_dir, url.path())?, sink).await?,
+            "file" => local::copy(local::file(self.local_folder.as_deref(), file.url.trim())?, sink).await?,
+            "http" | "https" => return self.ask(&mut url, expected, wanted, sink).await,
+            "s3" => {
+                let mut object = s3::Object::new(&url, &self.policy.s3, self.keys.s3.as_ref())?;
+                return self.ask(&mut object, expected, wanted, sink).await;
+            }
+            "ipfs" => {
+                let gateways = match self.gateways.take() {
+                    Some(gateways) => gateways,
+                    None => ipfs::Gateways::new(self.http()?, &self.policy, self.jitter.clone())?,
                 };
-                let http = self.http.insert(http);
-                let backoff = Backoff::new(&policy);
-                retries =
-                    http.fetch(&url, file.sha256, &mut sink, backoff, &mut self.jitter, &mut self.journal).await?;
+                let gateways = self.gateways.insert(gateways);
+                ipfs::fetch(&url, gateways, sink, &mut self.journal).await?;
+            }
+            "ar" => {
+                let http = self.http()?;
+                let Self { policy, jitter, journal, .. } = self;
+                return arweave::fetch(&url, expected, &http, policy, sink, jitter, journal).await;
             }
             scheme => return Err(FetchError::SchemeNotSupported(scheme.to_owned())),
         }
-        let actual = sink.sha256();
-        if let Some(expected) = file.sha256.filter(|&expected| expected != actual) {
-            return Err(FetchError::DigestMismatch { expected, actual, resumed: false });
-        }
-        Ok((sink.commit().await?, shown(&url), retries))
+        Ok(0)
+    }
+
+    async fn ask(
+        &mut self,
+        ask: &mut dyn Ask,
+        expected: Option<Sha256>,
+        wanted: Wanted,
+        sink: &mut Sink,
+    ) -> Result<u32, FetchError> {
+        let retries = self.policy.retries.min(wanted.max_retries);
+        let backoff = Backoff::new(&FetchPolicy { retries, ..self.policy.clone() });
+        let http = self.http()?;
+        http.fetch(ask, expected, sink, backoff, &mut self.jitter, &mut self.journal).await
+    }
+
+    fn http(&mut self) -> Result<Http, FetchError> {
+        let http = match self.http.take() {
+            Some(http) => http,
+            None => Http::new(&self.policy, self.guard.clone())?,
+        };
+        Ok(self.http.insert(http).clone())
+    }
+
+    fn late(&self) -> FetchError {
+        FetchError::TimedOut(self.policy.total_ms / 1000)
     }
 
     fn caps(&self, max_bytes: u64) -> Caps {

@@ -6,6 +6,8 @@
 //!   └ error that may pass? → wait → attempt, with a Range for what is missing if its version is known
 //! ```
 //!
+//! What is small, an answer to a question or a block of a larger file, is asked for in [`super::answer`], by the same client.
+//!
 //! The client is told to do nothing by itself: no redirects, no proxies, no cookies, no decoding, no retries. What this
 //! module promises rests on each of these.
 
@@ -19,8 +21,10 @@ use super::{
     sink::Sink,
 };
 use crate::workflow::digest::Sha256;
+use async_trait::async_trait;
+use bytes::Bytes;
 use reqwest::{
-    Client, Response, StatusCode, Url,
+    Client, Method, Response, StatusCode, Url,
     header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, IF_RANGE, LOCATION, RANGE, RETRY_AFTER},
     redirect,
 };
@@ -28,8 +32,28 @@ use reqwest::{
 /// Bytes that count as progress: a transfer that gained so much starts counting its failures anew.
 const PROGRESS: u64 = 1 << 20;
 
-/// The client and its rules.
-#[derive(Debug)]
+/// Where a file is asked for, attempt by attempt: a signed URL may be good for one attempt only.
+#[async_trait]
+pub(super) trait Ask: Send {
+    /// The URL of the next attempt.
+    async fn url(&mut self) -> Result<Url, FetchError>;
+
+    /// Whether another attempt may succeed after this error.
+    fn may_pass(&mut self, error: &FetchError) -> bool {
+        error.may_pass()
+    }
+}
+
+/// A URL that stays the same.
+#[async_trait]
+impl Ask for Url {
+    async fn url(&mut self) -> Result<Url, FetchError> {
+        Ok(self.clone())
+    }
+}
+
+/// The client and its rules. Clones share their connections.
+#[derive(Debug, Clone)]
 pub(super) struct Http {
     client: Client,
     guard: Guard,
@@ -46,8 +70,7 @@ struct Known {
 impl Http {
     /// Fails where TLS cannot be set up, which is the case without any CA certificate on the machine.
     pub(super) fn new(policy: &FetchPolicy, guard: Guard) -> Result<Self, FetchError> {
-        // Done already, if it fails.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        choose_tls();
         let client = Client::builder()
             .user_agent(concat!("operator-engine/", env!("CARGO_PKG_VERSION")))
             .no_proxy() // A proxy would resolve and connect in our place, past the guard.
@@ -66,10 +89,10 @@ impl Http {
         Ok(Self { client, guard, max_redirects: policy.max_redirects })
     }
 
-    /// Fills `sink` with what `url` has. Answers how many retries that took.
+    /// Fills `sink` with what is there. Answers how many retries that took.
     pub(super) async fn fetch(
         &self,
-        url: &Url,
+        ask: &mut dyn Ask,
         expected: Option<Sha256>,
         sink: &mut Sink,
         mut backoff: Backoff,
@@ -79,13 +102,14 @@ impl Http {
         let mut known = Known::default();
         let (mut retries, mut most) = (0, 0);
         loop {
-            let result = match self.attempt(url, &mut known, sink, journal).await {
+            let url = ask.url().await?;
+            let result = match self.attempt(&url, &mut known, sink, journal).await {
                 Ok(()) => check_digest(expected, &known, sink),
                 Err(error) => Err(error),
             };
             let error = match result {
                 Ok(()) => return Ok(retries),
-                Err(error) if error.may_pass() => error,
+                Err(error) if ask.may_pass(&error) => error,
                 Err(error) => return Err(error),
             };
             if sink.len() >= most + PROGRESS {
@@ -99,7 +123,7 @@ impl Http {
                 return Err(FetchError::GaveUp { attempts: retries + 1, last: Box::new(error) });
             };
             retries += 1;
-            let (host, have, wait_ms) = (shown(url), sink.len(), wait.as_millis());
+            let (host, have, wait_ms) = (shown(&url), sink.len(), wait.as_millis());
             journal.line(format!("{host}: {error}; {have} bytes are here, trying again in {wait_ms} ms"));
             tokio::time::sleep(wait).await;
         }
@@ -123,7 +147,10 @@ impl Http {
             headers.extend(HeaderValue::from_str(&format!("bytes={have}-")).ok().map(|value| (RANGE, value)));
         }
         let asked_for_rest = headers.contains_key(RANGE);
-        let mut response = self.follow(url, &headers, journal).await?;
+        let mut hops = Vec::new();
+        let response = self.follow(Method::GET, url, &headers, None, &mut hops).await;
+        hops.iter().for_each(|hop| journal.line(hop));
+        let mut response = response?;
         let length = response.content_length();
         let end = match response.status() {
             StatusCode::OK => {
@@ -162,23 +189,30 @@ impl Http {
         }
     }
 
-    /// Asks for `start` and follows redirects, each of which is as suspect as the first URL.
-    async fn follow(
+    /// Asks for `start` and follows redirects, each of which is as suspect as the first URL. `hops` gets a line for each.
+    pub(super) async fn follow(
         &self,
+        method: Method,
         start: &Url,
         headers: &HeaderMap,
-        journal: &mut Journal<'_>,
+        body: Option<Bytes>,
+        hops: &mut Vec<String>,
     ) -> Result<Response, FetchError> {
         let mut url = start.clone();
         for _ in 0..=self.max_redirects {
             self.admit(&url)?;
-            let response = self.client.get(url.clone()).headers(headers.clone()).send().await?;
-            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok(response);
-            }
+            let request = self.client.request(method.clone(), url.clone()).headers(headers.clone());
+            let request = if let Some(body) = &body { request.body(body.clone()) } else { request };
+            let response = request.send().await?;
+            // What is sent along is sent again only where the server says so (RFC 9110 §15.4).
+            let again = match response.status().as_u16() {
+                301..=303 => method == Method::GET,
+                307 | 308 => true,
+                _ => return Ok(response),
+            };
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-            let next = next_hop(&url, location)?;
-            journal.line(format!("{}: redirected to {}", shown(&url), shown(&next)));
+            let next = next_hop(&url, location.filter(|_| again))?;
+            hops.push(format!("{}: redirected to {}", shown(&url), shown(&next)));
             url = next;
         }
         Err(FetchError::TooManyRedirects(self.max_redirects))
@@ -195,6 +229,12 @@ impl Http {
     }
 }
 
+/// Says which TLS to use, without which no client can be made, not even one that makes no connection.
+pub(super) fn choose_tls() {
+    // Done already, if it fails.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// Where a redirect leads. What was asked for under TLS is not then fetched in the clear.
 fn next_hop(url: &Url, location: Option<&str>) -> Result<Url, FetchError> {
     let next = location.and_then(|location| url.join(location).ok()).ok_or(FetchError::BadRedirect)?;
@@ -202,7 +242,8 @@ fn next_hop(url: &Url, location: Option<&str>) -> Result<Url, FetchError> {
     if downgrade { Err(FetchError::InsecureRedirect) } else { Ok(next) }
 }
 
-fn refusal(status: StatusCode, headers: &HeaderMap) -> FetchError {
+/// The error that a status is.
+pub(super) fn refusal(status: StatusCode, headers: &HeaderMap) -> FetchError {
     let after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = after.and_then(|value| retry_after(value, jiff::Timestamp::now()));
     FetchError::Status { status: status.as_u16(), retry_after }

@@ -35,6 +35,30 @@ pub struct FetchPolicy {
     pub deny_networks: Vec<Network>,
     /// The most redirects of one request.
     pub max_redirects: u32,
+    /// Gateways for `ipfs:`, in the order in which they are tried. No credentials, query or fragment.
+    pub ipfs_gateways: Vec<String>,
+    /// Gateways for `ar:`, likewise.
+    pub arweave_gateways: Vec<String>,
+    /// What `s3:` may name, and where that is.
+    pub s3: S3Policy,
+    /// Whether a provider's list of files is asked for with two slashes before its path, as the old engine did.
+    pub provider_double_slash: bool,
+}
+
+/// The rules for `s3:`. Without a bucket nothing of it is fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct S3Policy {
+    /// The buckets that workflows may read.
+    pub buckets: Vec<String>,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// The server's URL, if it is not Amazon's.
+    pub endpoint: Option<String>,
+    /// Whether the bucket stands in the path rather than in the host name.
+    pub path_style: bool,
+    /// Whether the server may be one of plain `http:`.
+    pub allow_http: bool,
 }
 
 impl Default for FetchPolicy {
@@ -52,6 +76,10 @@ impl Default for FetchPolicy {
             allow_networks: Vec::new(),
             deny_networks: Vec::new(),
             max_redirects: 5,
+            ipfs_gateways: Vec::new(),
+            arweave_gateways: Vec::new(),
+            s3: S3Policy { region: "us-east-1".to_owned(), ..S3Policy::default() },
+            provider_double_slash: false,
         }
     }
 }

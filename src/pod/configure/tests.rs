@@ -1,8 +1,11 @@
 //! The stage as a whole, against servers on loopback that misbehave in every way we know of.
 
 mod assets;
+mod buckets;
+mod gateways;
 mod guarding;
 mod limits;
+mod provider;
 mod secrecy;
 mod server;
 mod transfers;
@@ -44,6 +47,7 @@ impl Case {
             inputs: Vec::new(),
             algorithm,
             max_time: None,
+            storage_expiry: None,
             wish: Default::default(),
             valid_until: None,
             metadata_uri: None,
@@ -51,6 +55,7 @@ impl Case {
             chain_id: None,
             sha256: Sha256::of(""),
             ignored: Vec::new(),
+            notes: Vec::new(),
         };
         let policy = FetchPolicy {
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
@@ -67,6 +72,7 @@ impl Case {
             job: "wf-1".parse().unwrap(),
             document,
             policy,
+            keys: Keys::default(),
             layout: Layout::new(dir.path().join("data")),
             documents_dir,
             local_folder: None,
@@ -83,6 +89,14 @@ impl Case {
 
     fn with_key(self, key: &str, text: &str) -> Self {
         fs::write(self.task.documents_dir.join(key), text).unwrap();
+        self
+    }
+
+    /// Makes the last input's first file have this digest.
+    fn with_digest(mut self, sha256: Sha256) -> Self {
+        if let Some(Input { source: Source::Urls(urls), .. }) = self.task.document.inputs.last_mut() {
+            urls[0].sha256 = Some(sha256);
+        }
         self
     }
 

@@ -30,6 +30,8 @@ pub(super) fn prepare(layout: &Layout, program: Option<&Path>) -> Result<(), Dis
             empty(&path).map_err(DiskError::while_doing(format!("emptying {}", path.display())))?;
         }
     }
+    let list = layout.provisioned();
+    remove(&list).map_err(DiskError::while_doing(format!("removing {}", list.display())))?;
     let log = layout.logs().join("algorithm.log");
     touch(&log).map_err(DiskError::while_doing(format!("creating {}", log.display())))?;
     if let Some(program) = program {
@@ -77,6 +79,13 @@ fn empty(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// A log that any user may append to. What is in it stays.
 fn touch(path: &Path) -> io::Result<()> {
     let nofollow = OFlag::O_NOFOLLOW.bits();
@@ -89,10 +98,7 @@ fn touch(path: &Path) -> io::Result<()> {
 /// program that runs. Renamed into place, so that the name never stands for half a program.
 fn install(program: &Path, target: &Path) -> io::Result<()> {
     let temp = target.with_extension("part");
-    match fs::remove_file(&temp) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove(&temp)?;
     let mut from = fs::File::open(program)?;
     let mut to = fs::OpenOptions::new().write(true).create_new(true).mode(0o700).open(&temp)?;
     io::copy(&mut from, &mut to)?;

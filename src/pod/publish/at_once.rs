@@ -7,11 +7,12 @@
 //! ```
 
 use super::{
-    check_len, fault::Fault, manifest_of, progress, progress::Progress, reader::Reader, tree::Tree, upload, walk::Walk,
+    check_len, cover::Cover, fault::Fault, manifest_of, progress, progress::Progress, reader::Reader, tree::Tree,
+    upload, walk::Walk,
 };
 use crate::{
     storage::{Broken, ContentUrls, Keys, Stored, TreeFile, TreeSource, TreeStore, manifest::Manifest},
-    workflow::{Facts, JobId, digest::Sha256},
+    workflow::{JobId, digest::Sha256},
 };
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -28,14 +29,15 @@ const CID_LEN: usize = 59;
 pub(super) async fn complete(
     store: &dyn TreeStore,
     tree: Tree,
-    facts: Facts,
+    cover: Cover,
     walk: Walk,
     stop: CancellationToken,
     progress: &Arc<Progress>,
 ) -> Result<(Vec<u8>, Option<String>), Fault> {
     let (urls, progress) = (store.urls().clone(), progress.clone());
-    let result = Outgoing { tree, facts, walk, stop, urls, progress, state: Mutex::default() };
-    check_len(&result.manifest_with(|_| Some((Sha256::of(""), Some("x".repeat(CID_LEN))))))?;
+    let result = Outgoing { tree, cover, walk, stop, urls, progress, state: Mutex::default() };
+    let longest = result.manifest_with(|_| Some((Sha256::of(""), Some("x".repeat(CID_LEN)))));
+    check_len(&result.cover.signed(longest))?;
     let result = Arc::new(result);
     let root = match result.stored_already(store).await? {
         Some(root) => root,
@@ -51,7 +53,7 @@ pub(super) async fn complete(
 /// A result on its way into the store.
 struct Outgoing {
     tree: Tree,
-    facts: Facts,
+    cover: Cover,
     walk: Walk,
     stop: CancellationToken,
     urls: ContentUrls,
@@ -64,7 +66,7 @@ struct Outgoing {
 struct State {
     /// By the file's index.
     digests: BTreeMap<usize, Sha256>,
-    /// Without content ids.
+    /// Without content ids and signature.
     manifest: Option<Manifest>,
     /// Why the files cannot be read.
     fault: Option<Fault>,
@@ -72,7 +74,7 @@ struct State {
 
 impl Outgoing {
     fn job(&self) -> &JobId {
-        &self.facts.job
+        &self.cover.facts.job
     }
 
     fn stored(&self, root: &str) -> Stored {
@@ -95,10 +97,11 @@ impl Outgoing {
         let Some(root) = store.find(self.job()).await? else { return Ok(None) };
         // One that the store cannot give back any more is replaced.
         let Ok(Some(old)) = store.manifest(&self.stored(&root)).await else { return Ok(None) };
-        let Some(mut old) = Manifest::parse(&old) else { return Ok(None) };
+        let signed_alike = self.cover.is_signed_alike(&old);
+        let Some(mut old) = Manifest::parse(&old).filter(|_| signed_alike) else { return Ok(None) };
         let sizes = old.files.iter().map(|file| (file.key.as_str(), file.size));
-        let comparable =
-            old.facts == self.facts && sizes.eq(self.walk.files.iter().map(|found| (found.key.as_ref(), found.size)));
+        let comparable = old.facts == self.cover.facts
+            && sizes.eq(self.walk.files.iter().map(|found| (found.key.as_ref(), found.size)));
         if !comparable {
             return Ok(None);
         }
@@ -116,7 +119,7 @@ impl Outgoing {
             digests.insert(index, digest);
         }
         let ours = self.manifest_with(|index| digests.get(&index).map(|digest| (*digest, None)));
-        forget_cids(&mut old);
+        forget_ids(&mut old);
         let kept = old == ours && store.keep(self.job(), &root, &self.files()).await?;
         if kept {
             self.progress.tell("the store holds all of it already");
@@ -174,7 +177,7 @@ impl Outgoing {
     /// The manifest, given what is known of the file at each index.
     fn manifest_with(&self, known: impl Fn(usize) -> Option<(Sha256, Option<String>)>) -> Manifest {
         let known: Vec<_> = (0..self.walk.files.len()).filter_map(known).collect();
-        let mut manifest = manifest_of(&self.facts, &self.walk, known.iter().map(|(digest, _)| *digest).collect());
+        let mut manifest = manifest_of(&self.cover, &self.walk, known.iter().map(|(digest, _)| *digest).collect());
         for (file, (_, cid)) in manifest.files.iter_mut().zip(known) {
             file.cid = cid;
         }
@@ -182,7 +185,9 @@ impl Outgoing {
     }
 }
 
-fn forget_cids(manifest: &mut Manifest) {
+/// Takes away what differs between trees that say the same: content ids, and the signature over them.
+fn forget_ids(manifest: &mut Manifest) {
+    (manifest.signer, manifest.signature) = (None, None);
     for file in &mut manifest.files {
         file.cid = None;
     }
@@ -216,19 +221,23 @@ impl TreeSource for Source {
         if manifest.files.len() != result.walk.files.len() {
             return Err(result.broke(Fault::Interrupted));
         }
+        manifest = result.cover.signed(manifest);
         check_len(&manifest).map_err(|fault| result.broke(fault))?;
         let of_file = |file: &crate::storage::manifest::File| {
             result.urls.of_file(file.cid.as_deref().unwrap_or_default(), file.name())
         };
         let (results, bytes) = (manifest.results(of_file), manifest.render());
-        forget_cids(&mut manifest);
+        forget_ids(&mut manifest);
         result.state().manifest = Some(manifest);
         Ok(vec![results.into(), bytes.into()])
     }
 
     fn same(&self, manifest: &[u8]) -> bool {
         let Some(mut other) = Manifest::parse(manifest) else { return false };
-        forget_cids(&mut other);
+        if !self.0.cover.is_signed_alike(manifest) {
+            return false;
+        }
+        forget_ids(&mut other);
         self.0.state().manifest.as_ref() == Some(&other)
     }
 }

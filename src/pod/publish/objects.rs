@@ -1,15 +1,15 @@
 //! Publishing into a store of single objects: files first, the manifest last.
 
 use super::{
-    CONCURRENCY, check_len, fault::Fault, manifest_of, progress, progress::Progress, upload::Sender, walk::Found,
-    walk::Walk,
+    CONCURRENCY, check_len, cover::Cover, fault::Fault, manifest_of, progress, progress::Progress, upload::Sender,
+    walk::Found, walk::Walk,
 };
 use crate::{
     storage::{
         Keys, Storage, StorageError,
         manifest::{self, Manifest},
     },
-    workflow::{Facts, digest::Sha256},
+    workflow::digest::Sha256,
 };
 use bytes::Bytes;
 use futures::{TryStreamExt as _, stream};
@@ -27,7 +27,7 @@ const TIDY_FOR: Duration = Duration::from_secs(15);
 /// A result on its way into the store.
 pub(super) struct Publishing<'a> {
     pub(super) sender: Sender,
-    pub(super) facts: Facts,
+    pub(super) cover: Cover,
     pub(super) walk: Walk,
     pub(super) storage: &'a Storage,
     pub(super) stop: CancellationToken,
@@ -38,7 +38,7 @@ impl Publishing<'_> {
     /// Brings the store to hold exactly this result. Returns the bytes of its manifest.
     pub(super) async fn complete(&self) -> Result<Vec<u8>, Fault> {
         self.check_manifest_len()?;
-        let keys = Keys(&self.facts.job);
+        let keys = Keys(&self.cover.facts.job);
         let stored = self.storage.list(&keys.prefix()).await?;
         if let Some(done) = self.stored_already(&stored).await? {
             self.progress.tell("the store holds all of it already");
@@ -58,14 +58,14 @@ impl Publishing<'_> {
     /// Whether an earlier attempt got to the end: then its acknowledgement was lost, and the result is left alone. The
     /// files are read again, since only the bytes tell.
     async fn stored_already(&self, stored: &[ObjectMeta]) -> Result<Option<Vec<u8>>, Fault> {
-        let keys = Keys(&self.facts.job);
+        let keys = Keys(&self.cover.facts.job);
         let sizes: BTreeMap<&Path, u64> = stored.iter().map(|meta| (&meta.location, meta.size)).collect();
         let whole = self.walk.files.iter().all(|found| sizes.get(&found.key) == Some(&found.size));
         if !whole || !sizes.contains_key(&keys.results()) || stored.len() != self.walk.files.len() + 2 {
             return Ok(None);
         }
         let Some(old) = self.read(&keys.manifest(), manifest::MAX_LEN).await? else { return Ok(None) };
-        let comparable = Manifest::parse(&old).is_some_and(|old| old.facts == self.facts);
+        let comparable = Manifest::parse(&old).is_some_and(|old| old.facts == self.cover.facts);
         if !comparable {
             return Ok(None);
         }
@@ -87,7 +87,7 @@ impl Publishing<'_> {
     /// Removes the manifest of another result, then its objects that this one does not have. In this order: a manifest
     /// must never outlive a file of it.
     async fn make_room(&self, stored: &[ObjectMeta]) -> Result<(), Fault> {
-        let keys = Keys(&self.facts.job);
+        let keys = Keys(&self.cover.facts.job);
         if stored.iter().any(|meta| meta.location == keys.manifest()) {
             self.storage.delete(&keys.manifest()).await?;
         }
@@ -106,7 +106,7 @@ impl Publishing<'_> {
         if !self.walk.files.iter().any(|found| self.sender.in_parts(found)) {
             return Ok(());
         }
-        let prefix = Keys(&self.facts.job).prefix();
+        let prefix = Keys(&self.cover.facts.job).prefix();
         let dropping = self.storage.drop_unfinished(&prefix);
         if went_well {
             return Ok(dropping.await?);
@@ -165,7 +165,7 @@ impl Publishing<'_> {
     }
 
     fn manifest(&self, digests: Vec<Sha256>) -> Manifest {
-        manifest_of(&self.facts, &self.walk, digests)
+        self.cover.signed(manifest_of(&self.cover, &self.walk, digests))
     }
 
     fn results(&self, manifest: &Manifest) -> Vec<u8> {

@@ -29,6 +29,7 @@ const BIG_IN_A_FOLDER: u64 = 8 * 1024 * 1024 + 1;
 struct Bench {
     dir: tempfile::TempDir,
     facts: Facts,
+    key: Option<OperatorKey>,
     max_files: u64,
     max_bytes: u64,
 }
@@ -46,13 +47,14 @@ impl Bench {
             message: None,
             exit_code: Some(0),
             image: "python@sha256:0".into(),
+            image_id: None,
             document: Sha256::of("document"),
             usage: None,
             times: BTreeMap::new(),
             expires_at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
             release: true,
         };
-        Self { dir, facts, max_files: 1000, max_bytes: 1 << 30 }
+        Self { dir, facts, key: None, max_files: 1000, max_bytes: 1 << 30 }
     }
 
     /// A result with everything usual in it.
@@ -91,6 +93,7 @@ impl Bench {
         PublishTask {
             data: Layout::new(self.dir.path()),
             facts: self.facts.clone(),
+            key: self.key.clone(),
             max_files: self.max_files,
             max_bytes: self.max_bytes,
             progress: Box::new(std::io::sink()),
@@ -504,5 +507,54 @@ proptest! {
             prop_assert_eq!(snapshot(&one).await, snapshot(&two).await);
             Ok(())
         })?;
+    }
+}
+
+#[tokio::test]
+async fn a_signed_manifest_is_the_same_however_often_it_is_published_and_another_key_makes_another() {
+    let mut bench = Bench::usual();
+    let storage = Storage::memory();
+    let published = async |bench: &Bench| bench.publish(&storage).await.published.unwrap().manifest_sha256;
+    let unsigned = published(&bench).await;
+    bench.key = Some("11".repeat(32).parse().unwrap());
+    let signed = published(&bench).await;
+    assert_ne!(signed, unsigned);
+    assert_eq!(published(&bench).await, signed);
+    let bytes = storage.get(&Path::parse("wf-1/manifest.json").unwrap(), u64::MAX).await.unwrap();
+    assert_eq!(manifest::signed::signer(&bytes), Ok(bench.key.as_ref().unwrap().address()));
+    bench.key = Some("22".repeat(32).parse().unwrap());
+    assert_ne!(published(&bench).await, signed);
+}
+
+#[tokio::test]
+async fn the_manifest_names_what_the_algorithm_was_given_if_configure_said_so() {
+    let bench = Bench::usual();
+    assert_eq!(bench.manifest().await.inputs, None);
+    bench.write("inputs.json", format!(r#"[{{"path":"inputs/a/0","size":3,"sha256":"{}"}}]"#, Sha256::of("abc")));
+    let input = Input { path: "inputs/a/0".to_owned(), size: 3, sha256: Sha256::of("abc") };
+    let manifest = bench.manifest().await;
+    assert_eq!(manifest.inputs, Some(vec![input]));
+    assert!(manifest.files.iter().all(|file| !file.path.contains("inputs.json")), "the list itself is not published");
+    for other in ["", "[1]", "{}"] {
+        bench.write("inputs.json", other);
+        assert_eq!(bench.manifest().await.inputs, None, "{other}");
+    }
+    fs::remove_file(bench.path("inputs.json")).unwrap();
+    symlink("/etc/passwd", bench.path("inputs.json")).unwrap();
+    assert_eq!(bench.manifest().await.inputs, None);
+}
+
+#[tokio::test]
+async fn results_that_may_be_incomplete_are_marked() {
+    let mut bench = Bench::usual();
+    for (outcome, partial) in [
+        (Outcome::Succeeded, false),
+        (Outcome::Failed, true),
+        (Outcome::Stopped, true),
+        (Outcome::TimedOut, true),
+        (Outcome::Withheld, false),
+    ] {
+        bench.facts.outcome = outcome;
+        assert_eq!(bench.manifest().await.partial, partial, "{outcome:?}");
     }
 }

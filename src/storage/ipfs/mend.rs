@@ -1,21 +1,8 @@
 //! When pins and index are not of one mind: after a crash between two acts, or when a node lost its MFS.
 
 use super::{Kubo, commands::ipfs_path, failure::Complaint};
-use crate::storage::{ResultStore as _, StorageError, Stored, TreeStore as _};
+use crate::storage::{Relinked, ResultStore as _, StorageError, Stored, TreeStore as _};
 use std::collections::BTreeSet;
-
-/// What became of the results that were to be entered again.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Relinked {
-    /// Entered now.
-    pub entered: Vec<Stored>,
-    /// Entered already.
-    pub present: Vec<Stored>,
-    /// The node does not have all of it any more.
-    pub lost: Vec<Stored>,
-    /// The index has another root for this job, and was left alone.
-    pub other: Vec<Stored>,
-}
 
 enum Fate {
     Entered,

@@ -6,7 +6,7 @@ use super::{
     failure::{Complaint, Failure},
 };
 use crate::{
-    storage::{Keys, Removed, ResultStore, StorageError, Stored, TreeStore as _, manifest},
+    storage::{Keys, Relinked, Removed, ResultStore, StorageError, Stored, TreeStore as _, manifest},
     workflow::JobId,
 };
 use async_trait::async_trait;
@@ -91,6 +91,12 @@ impl ResultStore for Kubo {
         Ok(self.root(stored).await?.map(|root| self.urls.below(&root, path)))
     }
 
+    async fn keys(&self, stored: &Stored) -> Result<Option<Vec<String>>, StorageError> {
+        let Some(root) = self.root(stored).await? else { return Ok(Some(Vec::new())) };
+        let files = self.files(&root).await.map_err(self.during("list what is stored"))?;
+        Ok(Some(files.into_keys().map(|path| format!("{}/{path}", stored.job)).collect()))
+    }
+
     async fn last_written(&self, _: &Stored) -> Result<Option<Timestamp>, StorageError> {
         self.check_folder().await.map(|_| None)
     }
@@ -107,6 +113,15 @@ impl ResultStore for Kubo {
             return Ok(Removed::default());
         }
         Ok(Removed { objects: files.len() as u64, bytes: files.values().sum() })
+    }
+
+    async fn unlinked(&self) -> Result<Vec<Stored>, StorageError> {
+        // Its own, which has this name too.
+        Self::unlinked(self).await
+    }
+
+    async fn relink(&self, recorded: &[Stored]) -> Result<Relinked, StorageError> {
+        Self::relink(self, recorded).await
     }
 
     async fn now(&self) -> Result<Option<Timestamp>, StorageError> {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 #[derive(Debug, Default)]
 pub(super) struct Log {
     pub(super) faults: Faults,
+    notes: Vec<Fault>,
     ignored: Vec<String>,
     more_ignored: usize,
 }
@@ -22,6 +23,11 @@ impl Log {
         self.faults.push(path.into(), message);
     }
 
+    /// What the author should know; nothing is wrong.
+    pub(super) fn note(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.notes.push(Fault { path: path.into(), message: message.into() });
+    }
+
     pub(super) fn ignore(&mut self, path: String) {
         if self.ignored.len() < Self::MAX_IGNORED {
             self.ignored.push(path);
@@ -30,14 +36,14 @@ impl Log {
         }
     }
 
-    /// Either what was read, with the ignored paths, or the faults.
-    pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<(T, Vec<String>), Vec<Fault>> {
+    /// Either what was read, with the ignored paths and the notes, or the faults.
+    pub(super) fn finish<T>(mut self, value: Option<T>) -> Result<(T, Vec<String>, Vec<Fault>), Vec<Fault>> {
         match value {
             Some(value) if self.faults.is_empty() => {
                 if self.more_ignored > 0 {
                     self.ignored.push(format!("(and {} more)", self.more_ignored));
                 }
-                Ok((value, self.ignored))
+                Ok((value, self.ignored, self.notes))
             }
             _ => Err(self.faults.into_list()),
         }

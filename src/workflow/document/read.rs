@@ -7,6 +7,7 @@
 use super::{
     Algorithm, AlgorithmSource, Container, Document, Fault, Input,
     bounded::{self, Limits},
+    expiry,
     fields::{self, Log, Object},
     image,
     source::{checked, has_source, one_line, source},
@@ -33,8 +34,8 @@ pub(super) fn document(text: &str) -> Result<Document, Vec<Fault>> {
     let tree = bounded::tree(text, LIMITS)?;
     let mut log = Log::default();
     let document = top(tree, Sha256::of(text), &mut log);
-    let (document, ignored) = log.finish(document)?;
-    Ok(Document { ignored, ..document })
+    let (document, ignored, notes) = log.finish(document)?;
+    Ok(Document { ignored, notes, ..document })
 }
 
 fn top(tree: Value, sha256: Sha256, log: &mut Log) -> Option<Document> {
@@ -78,13 +79,15 @@ fn body(object: &mut Object, sha256: Sha256, log: &mut Log) -> Option<Document> 
     let mut stage = Object::new(fields::item_path(&path, 0), stages.into_iter().next()?, log)?;
     let inputs = inputs(&mut stage, log);
     let algorithm = stage.required_object("algorithm", log).and_then(|object| algorithm(object, log));
-    let (max_time, wish) = stage.object("compute", log).map(|object| compute(object, log)).unwrap_or_default();
+    let (max_time, storage_expiry, wish) =
+        stage.object("compute", log).map(|object| compute(object, log)).unwrap_or_default();
     let metadata_uri = stage.object("output", log).and_then(|object| output(object, log));
     stage.end(log);
     Some(Document {
         inputs,
         algorithm: algorithm?,
         max_time,
+        storage_expiry,
         wish,
         valid_until,
         metadata_uri,
@@ -92,6 +95,7 @@ fn body(object: &mut Object, sha256: Sha256, log: &mut Log) -> Option<Document> 
         chain_id,
         sha256,
         ignored: Vec::new(),
+        notes: Vec::new(),
     })
 }
 
@@ -194,12 +198,13 @@ fn checksum(object: &mut Object, log: &mut Log) -> Option<String> {
     }
 }
 
-fn compute(mut object: Object, log: &mut Log) -> (Option<Duration>, Wish) {
+fn compute(mut object: Object, log: &mut Log) -> (Option<Duration>, Option<Duration>, Wish) {
     let value = object.take("maxtime");
     let path = object.path_of("maxtime");
+    let storage_expiry = expiry::read(&mut object, log);
     let wish = object.object("resources", log).map(|object| wish::resources(object, log)).unwrap_or_default();
     object.end(log);
-    (value.and_then(|value| max_time(value, path, log)), wish)
+    (value.and_then(|value| max_time(value, path, log)), storage_expiry, wish)
 }
 
 fn max_time(value: Value, path: String, log: &mut Log) -> Option<Duration> {

@@ -68,8 +68,31 @@ fn remote(mut object: Object, log: &mut Log) -> Option<Remote> {
     let (tx_id, service_id) = (required("txId"), required("serviceId"));
     let spellings = ["algouserdata", "userdata", "userData"];
     let user_data = spellings.into_iter().find(|key| object.has(key)).and_then(|key| object.take(key));
+    let sha256 = digests(&mut object, log);
     object.end(log);
-    Some(Remote { tx_id: tx_id?, service_id: service_id?, user_data })
+    Some(Remote { tx_id: tx_id?, service_id: service_id?, user_data, sha256: sha256? })
+}
+
+/// One digest, or a list with one for each file; null for one that is not known.
+fn digests(object: &mut Object, log: &mut Log) -> Option<Vec<Option<Sha256>>> {
+    let path = object.path_of("sha256");
+    let items = match object.take("sha256") {
+        Some(Value::Array(items)) => items,
+        Some(one) => vec![one],
+        None => Vec::new(),
+    };
+    let digest = |item: &Value| match item {
+        Value::Null => Some(None),
+        item => item.as_str()?.parse().ok().map(Some),
+    };
+    let digests: Option<Vec<_>> = items.iter().map(digest).collect();
+    if digests.is_none() {
+        log.fault(
+            path,
+            "is none: the SHA-256 of its file as 64 hex digits, or a list of these, null for an unknown one",
+        );
+    }
+    digests
 }
 
 /// A text that becomes a variable, a query or part of a message.

@@ -66,7 +66,7 @@ fn a_providers_document_is_read_in_full() {
     let value = from_provider();
     let document = parse(&value).unwrap();
     let remote = |tx: &str, service: &str, user_data| {
-        Source::Remote(Remote { tx_id: tx.to_owned(), service_id: service.to_owned(), user_data })
+        Source::Remote(Remote { tx_id: tx.to_owned(), service_id: service.to_owned(), user_data, sha256: Vec::new() })
     };
     let input = |id: &str, source| Input { id: id.parse().unwrap(), did: format!("did:op:{id}"), source };
     let expected = Document {
@@ -87,6 +87,7 @@ fn a_providers_document_is_read_in_full() {
             custom_data: None,
         },
         max_time: Some(Duration::from_secs(3600)),
+        storage_expiry: None,
         wish: Default::default(),
         valid_until: None,
         metadata_uri: Some("https://v4.aquarius.oceanprotocol.com".to_owned()),
@@ -105,8 +106,30 @@ fn a_providers_document_is_read_in_full() {
         ]
         .map(str::to_owned)
         .to_vec(),
+        notes: Vec::new(),
     };
     assert_eq!(document, expected);
+}
+
+#[test]
+fn an_expiry_has_a_unit_and_a_bare_number_is_hours_with_a_word_on_its_three_readings() {
+    let expiry = |value: Value| {
+        let document = parse(&with(from_provider(), "/stages/0/compute/storageExpiry", value)).unwrap();
+        (document.storage_expiry.map(|expiry| expiry.as_secs()), document.notes)
+    };
+    assert_eq!(expiry(json!("48h")), (Some(172_800), vec![]));
+    assert_eq!(expiry(json!("7d 12h")), (Some(648_000), vec![]));
+    for nothing in [json!(0), json!("0"), json!(""), json!(null)] {
+        assert_eq!(expiry(nothing), (None, vec![]), "the old engine's default: for ever");
+    }
+    for bare in [json!(48), json!("48"), json!(48.0)] {
+        let (seconds, notes) = expiry(bare);
+        assert_eq!((seconds, notes.len()), (Some(172_800), 1));
+        let note = notes[0].to_string();
+        for word in ["stages[0].compute.storageExpiry", "hours (2d)", "seconds", "divided by 60", "h\" to be sure"] {
+            assert!(note.contains(word), "{note}");
+        }
+    }
 }
 
 #[test]
@@ -249,6 +272,36 @@ fn inline_keys_come_from_inputs_and_algorithm() {
 }
 
 #[test]
+fn what_needs_keys_is_known_from_the_document() {
+    let document = parse(&from_provider()).unwrap();
+    assert!(document.is_remote() && document.buckets().is_empty());
+    let urls = json!(["s3://data/a", {"url": "S3://more/b/c", "sha256": null}, "https://s3.example/x"]);
+    let mut value = with(from_person(), "/stages/0/input", json!([{"id": "aa", "url": urls}]));
+    value["stages"][0]["algorithm"]["url"] = json!("s3://code/x");
+    value["stages"][0]["algorithm"]["rawcode"] = json!("");
+    let document = parse(&value).unwrap();
+    assert_eq!(document.buckets().into_iter().collect::<Vec<_>>(), ["code", "data", "more"]);
+    assert!(!document.is_remote());
+}
+
+#[test]
+fn digests_of_a_providers_files_are_read_by_position() {
+    let read = |sha256: Value| {
+        let mut value = from_provider();
+        value["stages"][0]["input"][0]["remote"]["sha256"] = sha256;
+        let document = parse(&value).map_err(|faults| faults[0].path.clone())?;
+        let Source::Remote(remote) = &document.inputs[0].source else { panic!("{document:?}") };
+        Ok(remote.sha256.clone())
+    };
+    let digest = Sha256::of("x");
+    assert_eq!(read(json!(digest)), Ok(vec![Some(digest)]));
+    assert_eq!(read(json!([null, digest])), Ok(vec![None, Some(digest)]));
+    for wrong in [json!("x"), json!(7), json!([true]), json!({})] {
+        assert_eq!(read(wrong), Err("stages[0].input[0].remote.sha256".to_owned()));
+    }
+}
+
+#[test]
 fn each_fault_names_its_path() {
     const ALGORITHM: &str = "stages[0].algorithm";
     for (pointer, new, path) in [
@@ -293,6 +346,13 @@ fn each_fault_names_its_path() {
         ("/stages/0/compute", json!({"maxtime": 1e300}), "stages[0].compute.maxtime"),
         ("/stages/0/compute", json!({"maxtime": 1e-300}), "stages[0].compute.maxtime"),
         ("/stages/0/compute", json!({"maxtime": "1h"}), "stages[0].compute.maxtime"),
+        ("/stages/0/compute", json!({"storageExpiry": "soon"}), "stages[0].compute.storageExpiry"),
+        ("/stages/0/compute", json!({"storageExpiry": "2 fortnights"}), "stages[0].compute.storageExpiry"),
+        ("/stages/0/compute", json!({"storageExpiry": "1ms"}), "stages[0].compute.storageExpiry"),
+        ("/stages/0/compute", json!({"storageExpiry": -48}), "stages[0].compute.storageExpiry"),
+        ("/stages/0/compute", json!({"storageExpiry": 1e300}), "stages[0].compute.storageExpiry"),
+        ("/stages/0/compute", json!({"storageExpiry": 2_592_000}), "stages[0].compute.storageExpiry"),
+        ("/stages/0/compute", json!({"storageExpiry": true}), "stages[0].compute.storageExpiry"),
         ("/stages/0/compute", json!({"maxtime": "NaN"}), "stages[0].compute.maxtime"),
         ("/stages/0/compute", json!({"maxtime": "inf"}), "stages[0].compute.maxtime"),
         ("/stages/0/compute", json!({"maxtime": true}), "stages[0].compute.maxtime"),

@@ -20,8 +20,20 @@ pub(super) fn check(url: &str) -> Result<(), String> {
         "inline" => Ok(()),
         "file" if rest.is_empty() => Err("names no file".to_owned()),
         "file" => Ok(()),
+        "s3" => bucket_and_key(rest),
         known if SCHEMES.contains(&known) => with_authority(&scheme, rest),
         _ => Err(format!("begins with none of the schemes that can be fetched: {}", SCHEMES.join(", "))),
+    }
+}
+
+/// Bucket names as old ones and other servers' have them too. What is not plainly one is not compared with the admin's list.
+fn bucket_and_key(rest: &str) -> Result<(), String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    match rest.strip_prefix("//").and_then(|rest| rest.split_once('/')) {
+        Some((bucket, key)) if (3..=255).contains(&bucket.len()) && bucket.bytes().all(allowed) && !key.is_empty() => {
+            Ok(())
+        }
+        _ => Err("'s3:' is followed by // and a bucket (3 or more of A-Z a-z 0-9 . _ -), a / and a key".to_owned()),
     }
 }
 
@@ -68,6 +80,7 @@ mod tests {
             "http://h/",
             "HTTPS://h:8443/a?b=c",
             "s3://bucket/key",
+            "S3://my.bucket-1/a/b%20c",
             "ipfs://bafy/path",
             "ar://tx",
         ] {
@@ -92,6 +105,12 @@ mod tests {
             "inline:../secret-token",
             "inline:a/secret-token",
             "javascript:secret-token",
+            "s3://secret-token",
+            "s3://secret-token/",
+            "s3://b/secret-token",
+            "s3://u:secret-token@bucket/k",
+            "s3:///secret-token",
+            "s3:secret-token/k",
             &format!("http://h/{}", "x".repeat(8192)),
         ] {
             let message = check(url).unwrap_err();

@@ -61,5 +61,5 @@ def run(cluster, count, threads=8):
     took = time.monotonic() - begun
     cluster.kubectl("-n", cluster.namespace, "delete", "configmap", "-l", "operator-engine/state=done", "--wait=false")
     cluster.kubectl("-n", cluster.namespace, "delete", "pods,pvc", "--all", "--wait=false")
-    cluster.wait_until_clean()
+    cluster.wait_until_clean(count)
     return {"driver": "null", "workflows": count, "requests/wf": "11.00", "wf/s": f"{count / took:.2f}"}

@@ -124,8 +124,8 @@ class Cluster:
                                  + (self.directory / "engine.log").read_text()[-3000:])
             time.sleep(0.2 if count < 500 else 1)
 
-    def wait_until_clean(self):
-        deadline = time.monotonic() + 120
+    def wait_until_clean(self, count):
+        deadline = time.monotonic() + 120 + count / 2
         while self.count("pods") or self.count("pvc"):
             if time.monotonic() > deadline:
                 raise SystemExit("pods or volumes are left behind")

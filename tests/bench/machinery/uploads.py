@@ -6,7 +6,7 @@ import os
 import pathlib
 import shutil
 import subprocess
-import tempfile
+import sys
 import threading
 import time
 import urllib.request
@@ -18,13 +18,6 @@ CONCURRENCY = 32
 
 FACTS = {"job": "bench", "outcome": "succeeded", "reason": None, "message": None, "exitCode": 0, "image": "busybox:1.37",
          "document": "0" * 64, "usage": None, "times": {}, "expiresAt": None, "release": True}
-
-
-def find_programs(root):
-    build = [root / "tests" / "servers" / "build"]
-    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
-    listed = subprocess.run([*build, "--list"], check=True, capture_output=True, text=True).stdout
-    return dict(line.split(" ", 1) for line in listed.splitlines())
 
 
 class Result:
@@ -53,44 +46,64 @@ class Run:
     cpu_seconds: float
 
 
-def run(store, client, result, engine, programs, root, directory):
-    """Starts a server, uploads, counts, ends the server. Fails if the server does not hold everything."""
-    (result.folder / "adminlogs" / "publish.log").unlink(missing_ok=True)
-    with Server(root, "s3" if store == "s3" else "kubo", directory) as said:
-        os.sync()
-        measured = measure(*command(store, client, result, engine, programs, said, directory), directory)
-        files, size = count(store, said, programs, directory)
-        # The engine adds publish.log, results.json and manifest.json.
-        more = 3 if client == "engine" else 0
-        if files != result.files + more or size < result.bytes:
-            raise SystemExit(f"{client} stored {files} files of {size} bytes in {store}, not {result.files + more} of at "
-                             f"least {result.bytes}")
-    return measured
+class Bench:
+    """Where everything is that uploads need."""
 
+    def __init__(self, root, directory, engine, delay):
+        self.directory, self.engine, self.delay, self.servers = directory, engine, delay, root / "tests" / "servers"
+        subprocess.run([self.servers / "build"], check=True, stdout=subprocess.DEVNULL)
+        listed = subprocess.run([self.servers / "build", "--list"], check=True, capture_output=True, text=True).stdout
+        self.programs = dict(line.split(" ", 1) for line in listed.splitlines())
 
-def command(store, client, result, engine, programs, said, directory):
-    """The command line of a client, and its environment."""
-    outputs = result.folder / "outputs"
-    if store == "s3":
-        keys = {"AWS_ACCESS_KEY_ID": said["accessKey"], "AWS_SECRET_ACCESS_KEY": said["secretKey"],
-                "AWS_REGION": said["region"], "AWS_DEFAULT_REGION": said["region"]}
-        target = {"kind": "s3", "bucket": said["bucket"], "region": said["region"], "endpoint": said["endpoint"],
-                  "pathStyle": True, "allowHttp": True}
-    else:
-        keys = {"IPFS_PATH": said["repository"]}
-        target = {"kind": "ipfs", "api": said["api"], "folder": "/operator-engine", "urlPrefix": "ipfs://"}
-    if client == "engine":
-        return [engine, "publish", "--data", result.folder, "--facts", json.dumps(FACTS), "--target", json.dumps(target),
-                "--termination-log", directory / "report.json"], keys
-    if client == "rclone":
-        remote = f":s3,provider=SeaweedFS,env_auth=true,endpoint='{said['endpoint']}':{said['bucket']}/bench"
-        return [programs["rclone"], "copy", "--config", "", f"--transfers={CONCURRENCY}", "--checkers=1",
-                "--s3-no-check-bucket", "--s3-upload-concurrency=4", "--s3-chunk-size=8Mi", "--no-traverse",
-                "--ignore-times", "--retries=1", "-q", outputs, remote], keys
-    if client == "ipfs-add":
-        return [programs["ipfs"], "add", "-r", "--cid-version=1", "--quieter", outputs], keys
-    clients = [programs["python"], HERE / "clients.py", f"{store}-{client}", json.dumps(said), str(CONCURRENCY), outputs]
-    return clients, keys
+    def run(self, store, client, result):
+        """Starts a server, uploads, counts, ends the server. Fails if the server does not hold everything."""
+        (result.folder / "adminlogs" / "publish.log").unlink(missing_ok=True)
+        with Server(self, "s3" if store == "s3" else "kubo") as said:
+            os.sync()
+            with Relay(said, self.delay) as further:
+                measured = measure(*self.command(store, client, result, further), self.directory)
+            files, size = self.count(store, said)
+            # The engine adds publish.log, results.json and manifest.json.
+            whole = result.files + (3 if client == "engine" else 0)
+            if files != whole or size < result.bytes:
+                raise SystemExit(f"{client} stored {files} files of {size} bytes in {store}, not {whole} of at least "
+                                 f"{result.bytes}")
+        return measured
+
+    def command(self, store, client, result, said):
+        """The command line of a client, and its environment."""
+        outputs, programs = result.folder / "outputs", self.programs
+        if store == "s3":
+            keys = {"AWS_ACCESS_KEY_ID": said["accessKey"], "AWS_SECRET_ACCESS_KEY": said["secretKey"],
+                    "AWS_REGION": said["region"]}
+            target = {"kind": "s3", "bucket": said["bucket"], "region": said["region"], "endpoint": said["endpoint"],
+                      "pathStyle": True, "allowHttp": True}
+        else:
+            keys = {"IPFS_PATH": said["repository"]}
+            target = {"kind": "ipfs", "api": said["api"], "folder": "/operator-engine", "urlPrefix": "ipfs://"}
+        if client == "engine":
+            return [self.engine, "publish", "--data", result.folder, "--facts", json.dumps(FACTS), "--target",
+                    json.dumps(target), "--termination-log", self.directory / "report.json"], keys
+        if client == "rclone":
+            remote = f":s3,provider=SeaweedFS,env_auth=true,endpoint='{said['endpoint']}':{said['bucket']}/bench"
+            return [programs["rclone"], "copy", "--config", "", f"--transfers={CONCURRENCY}", "--checkers=1",
+                    "--s3-no-check-bucket", "--s3-upload-concurrency=4", "--s3-chunk-size=8Mi", "--no-traverse",
+                    "--ignore-times", "--retries=1", "-q", outputs, remote], keys
+        if client == "ipfs-add":
+            address, _, port = said["api"].removeprefix("http://").partition(":")
+            return [programs["ipfs"], "--api", f"/ip4/{address}/tcp/{port}", "add", "-r", "--cid-version=1", "--quieter",
+                    outputs], keys
+        return [programs["python"], HERE / "clients.py", f"{store}-{client}", json.dumps(said), str(CONCURRENCY),
+                outputs], keys
+
+    def count(self, store, said):
+        """The files in the store, and their bytes, as an ordinary client sees them."""
+        if store == "s3":
+            listed = subprocess.run([self.programs["python"], HERE / "clients.py", "s3-count", json.dumps(said), "1",
+                                     self.directory], check=True, capture_output=True, text=True)
+            return tuple(json.loads(listed.stdout))
+        totals = [walk(said["api"], cid) for cid in pins(said["api"])]
+        return sum(files for files, _ in totals), sum(size for _, size in totals)
 
 
 def measure(words, environment, directory):
@@ -127,10 +140,10 @@ def watch(pid, peak, over):
 class Server:
     """A fresh server of tests/servers."""
 
-    def __init__(self, root, kind, directory):
-        self.data = tempfile.mkdtemp(prefix="server-", dir=directory)
-        self.up = subprocess.Popen([root / "tests" / "servers" / "up", kind, "--data", self.data, "--until-stdin-closes"],
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, bench, kind):
+        # Without a folder of ours the server is killed in the end, which nobody has to wait for.
+        self.up = subprocess.Popen([bench.servers / "up", kind, "--until-stdin-closes"], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(bench.directory)}, text=True)
 
     def __enter__(self):
         line = self.up.stdout.readline()
@@ -141,18 +154,27 @@ class Server:
     def __exit__(self, *_):
         self.up.stdin.close()
         self.up.wait()
-        shutil.rmtree(self.data, ignore_errors=True)
 
 
-def count(store, said, programs, directory):
-    """The files in the store, and their bytes, as an ordinary client sees them."""
-    if store == "s3":
-        listed = subprocess.run([programs["python"], HERE / "clients.py", "s3-count", json.dumps(said), "1", directory],
-                                check=True, capture_output=True, text=True)
-        return tuple(json.loads(listed.stdout))
-    roots = pins(said["api"])
-    totals = [walk(said["api"], cid) for cid in roots]
-    return sum(files for files, _ in totals), sum(size for _, size in totals)
+class Relay:
+    """What a server said of itself, with an address that is further away."""
+
+    def __init__(self, said, delay):
+        self.said, self.delay, self.process = said, delay, None
+
+    def __enter__(self):
+        if not self.delay:
+            return self.said
+        key = "endpoint" if "endpoint" in self.said else "api"
+        host, _, port = self.said[key].removeprefix("http://").partition(":")
+        self.process = subprocess.Popen([sys.executable, HERE / "relay.py", host, port, str(self.delay)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return {**self.said, key: f"http://127.0.0.1:{self.process.stdout.readline().strip()}"}
+
+    def __exit__(self, *_):
+        if self.process:
+            self.process.stdin.close()
+            self.process.wait()
 
 
 EMPTY_DIRECTORIES = {"QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn",

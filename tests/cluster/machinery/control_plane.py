@@ -29,6 +29,7 @@ USERS = {
     "scheduler": ("system:kube-scheduler", ""),
     "node": ("system:node:n1", "system:nodes"),
     "proxy": ("system:kube-proxy", ""),
+    "submitter": ("submitter", ""),
     "provisioner": ("provisioner", "system:masters"),
 }
 """Users by token. Each has a name of its own, so that the audit log tells apart who asked."""

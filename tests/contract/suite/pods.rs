@@ -1,15 +1,16 @@
 //! Pods: created once, followed to their end, ended, deleted, owned.
 
-use super::{Subject, eventually, job, spec, submitted};
+use super::{Subject, eventually, job, owner, spec, submitted};
 use operator_engine::{
     cluster::Freshness,
     plan::{
         Failure,
+        cohort::{Cohort, Cohorts},
         end::End,
         look::Look,
         seen::{PodSeen, Progress, Uid},
     },
-    workflow::{JobId, Stage, report},
+    workflow::{Stage, report},
 };
 
 /// A new workflow with a new pod for configure.
@@ -19,8 +20,9 @@ async fn pod_of(subject: &dyn Subject, name: &str) -> PodSeen {
 }
 
 async fn shown(subject: &dyn Subject, look: Look, name: &str) -> Option<PodSeen> {
-    let consistent = subject.cluster().list_pods(look, Freshness::Consistent).await.unwrap();
-    let cached = subject.cluster().list_pods(look, Freshness::NotOlderThan(consistent.version)).await.unwrap();
+    let consistent = subject.cluster().list_pods(look, &Cohorts::All, Freshness::Consistent).await.unwrap();
+    let cached =
+        subject.cluster().list_pods(look, &Cohorts::All, Freshness::NotOlderThan(consistent.version)).await.unwrap();
     assert!(cached.version >= consistent.version);
     let mut found = [consistent, cached].map(|list| {
         for pod in &list.items {
@@ -74,7 +76,13 @@ pub(crate) async fn a_pod_is_created_once_whoever_asks(subject: &dyn Subject) {
 }
 
 fn exit(code: i32, reason: &str, message: &str) -> End {
-    End { exit_code: Some(code), reason: Some(reason.to_owned()), disrupted: false, message: message.to_owned() }
+    End {
+        exit_code: Some(code),
+        reason: Some(reason.to_owned()),
+        disrupted: false,
+        message: message.to_owned(),
+        image_id: None,
+    }
 }
 
 pub(crate) async fn a_pod_is_followed_to_its_end(subject: &dyn Subject) {
@@ -102,6 +110,7 @@ pub(crate) async fn each_end_is_reported_as_it_was(subject: &dyn Subject) {
         reason: Some("Evicted".to_owned()),
         disrupted: true,
         message: "The node was low on resource: memory.".to_owned(),
+        image_id: None,
     };
     let ends = [
         ("end-ok", exit(0, "Completed", "")),
@@ -165,17 +174,20 @@ pub(crate) async fn another_pod_of_that_name_is_left_alone(subject: &dyn Subject
 pub(crate) async fn all_pods_of_the_workflows_named_go_and_no_others(subject: &dyn Subject) {
     // Names that begin alike, and one that looks like a pod's.
     let (named, others) = (["del-a", "del-b"], ["del", "del-a-configure-0", "del-a-b", "del-a.b"]);
+    let mut owners = vec![owner("del-nothing", &Uid("nobody".to_owned()))];
     for name in named.iter().chain(&others) {
-        let owner = submitted(subject, name).await.uid;
+        let uid = submitted(subject, name).await.uid;
+        if named.contains(name) {
+            owners.push(owner(name, &uid));
+        }
         for stage in [Stage::Configure, Stage::Algorithm] {
-            subject.cluster().create_pod(&spec(name, &owner, stage, 0)).await.unwrap();
+            subject.cluster().create_pod(&spec(name, &uid, stage, 0)).await.unwrap();
         }
         subject.start_pod(&format!("{name}-algorithm-0")).await;
         subject.finish_pod(&format!("{name}-configure-0"), exit(0, "Completed", "")).await;
     }
-    let jobs: Vec<JobId> = named.iter().chain(&["del-nothing"]).map(|name| job(name)).collect();
     for _ in 0..2 {
-        subject.cluster().delete_pods(None, &jobs).await.unwrap();
+        subject.cluster().delete_pods(None, &owners).await.unwrap();
         for name in named {
             gone(subject, &format!("{name}-configure-0")).await;
             gone(subject, &format!("{name}-algorithm-0")).await;
@@ -190,17 +202,65 @@ pub(crate) async fn all_pods_of_the_workflows_named_go_and_no_others(subject: &d
     }
 }
 
+pub(crate) async fn what_belongs_to_another_workflow_of_that_name_stays(subject: &dyn Subject) {
+    let pod = pod_of(subject, "namesake").await;
+    // What an engine says that still knows an earlier workflow of this name.
+    let earlier = owner("namesake", &Uid("earlier".to_owned()));
+    for stage in [None, Some(Stage::Configure)] {
+        subject.cluster().delete_pods(stage, std::slice::from_ref(&earlier)).await.unwrap();
+        subject.tend().await;
+        assert_eq!(
+            read(subject, &pod.name).await.map(|seen| (seen.uid, seen.deleting)),
+            Some((pod.uid.clone(), false))
+        );
+    }
+}
+
+pub(crate) async fn ended_pods_are_listed_by_cohort(subject: &dyn Subject) {
+    let uid = submitted(subject, "cohort").await.uid;
+    let [old, new, running] = [(Stage::Configure, 0), (Stage::Configure, 1), (Stage::Algorithm, 1)];
+    let mut names = Vec::new();
+    for (stage, attempt) in [old, new, running] {
+        let wanted = spec("cohort", &uid, stage, attempt);
+        let made = subject.cluster().create_pod(&wanted).await.unwrap();
+        assert_eq!(made.cohort, Some(wanted.cohort));
+        subject.start_pod(&made.name).await;
+        names.push(made.name);
+    }
+    for ended in &names[..2] {
+        subject.finish_pod(ended, exit(0, "Completed", "")).await;
+    }
+    let version =
+        subject.cluster().list_pods(Look::AuditPods, &Cohorts::All, Freshness::Consistent).await.unwrap().version;
+    for (cohorts, expected) in [
+        (vec![1], vec![&names[0]]),
+        (vec![2], vec![&names[1]]),
+        (vec![1, 2], vec![&names[0], &names[1]]),
+        (vec![3, 4], vec![]),
+        (vec![], vec![]),
+    ] {
+        let these = Cohorts::These(cohorts.iter().copied().map(Cohort).collect());
+        for freshness in [Freshness::Consistent, Freshness::NotOlderThan(version)] {
+            let list = subject.cluster().list_pods(Look::Finished, &these, freshness).await.unwrap();
+            assert!(list.items.iter().all(|pod| these.hold(pod.cohort)), "{list:?}");
+            let found: Vec<_> = list.items.iter().filter(|pod| pod.workflow == "cohort").map(|pod| &pod.name).collect();
+            assert_eq!(found, expected, "{cohorts:?}");
+        }
+    }
+}
+
 pub(crate) async fn the_pods_of_one_stage_go_and_those_of_others_stay(subject: &dyn Subject) {
     let named = ["stage-a", "stage-b"];
+    let mut owners = Vec::new();
     for name in named {
-        let owner = submitted(subject, name).await.uid;
+        let uid = submitted(subject, name).await.uid;
+        owners.push(owner(name, &uid));
         for stage in [Stage::Configure, Stage::Algorithm] {
-            subject.cluster().create_pod(&spec(name, &owner, stage, 0)).await.unwrap();
+            subject.cluster().create_pod(&spec(name, &uid, stage, 0)).await.unwrap();
         }
         subject.finish_pod(&format!("{name}-configure-0"), exit(0, "Completed", "")).await;
     }
-    let jobs: Vec<JobId> = named.iter().map(|name| job(name)).collect();
-    subject.cluster().delete_pods(Some(Stage::Configure), &jobs).await.unwrap();
+    subject.cluster().delete_pods(Some(Stage::Configure), &owners).await.unwrap();
     for name in named {
         gone(subject, &format!("{name}-configure-0")).await;
         let left = read(subject, &format!("{name}-algorithm-0")).await.unwrap();

@@ -5,6 +5,7 @@ use operator_engine::{
     cluster::{Cluster, Freshness},
     plan::{
         Failure,
+        cohort::Cohorts,
         look::Look,
         seen::{Version, WorkflowSeen},
     },
@@ -14,10 +15,10 @@ use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 use tokio::{sync::Barrier, task::JoinSet};
 
 /// As many as there would be engines on a bad day, twice over.
-const MANY: u32 = 24;
+pub(super) const MANY: u32 = 24;
 
 /// Runs `deed` for each of `n` numbers at once, each in a task of its own, begun together.
-async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+pub(super) async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
     n: u32,
     deed: impl Fn(u32) -> F,
 ) -> Vec<(u32, T)> {
@@ -34,7 +35,7 @@ async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
 }
 
 /// The one that succeeded. All others met a conflict.
-fn only_winner<T: std::fmt::Debug>(answers: Vec<(u32, Result<T, Failure>)>) -> (u32, T) {
+pub(super) fn only_winner<T: std::fmt::Debug>(answers: Vec<(u32, Result<T, Failure>)>) -> (u32, T) {
     let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(_, answer)| answer.is_ok());
     assert_eq!(won.len(), 1, "winners: {won:?}");
     for (number, answer) in &lost {
@@ -127,7 +128,8 @@ pub(crate) async fn of_many_creators_one_creates(subject: &dyn Subject) {
         for (number, answer) in answers {
             assert_eq!(answer.as_ref(), Ok(&first), "{number} was told of another object");
         }
-        let pods = subject.cluster().list_pods(Look::AuditPods, Freshness::Consistent).await.unwrap().items;
+        let pods =
+            subject.cluster().list_pods(Look::AuditPods, &Cohorts::All, Freshness::Consistent).await.unwrap().items;
         let pods: Vec<_> = pods.into_iter().filter(|pod| pod.workflow == name).map(|pod| pod.uid).collect();
         assert_eq!(pods, [first.0.0], "one object");
     }

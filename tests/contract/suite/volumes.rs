@@ -1,7 +1,7 @@
 //! Volumes: created once, deleted by name.
 
-use super::{Subject, eventually, job, submitted};
-use operator_engine::plan::seen::VolumeSeen;
+use super::{Subject, eventually, job, owner, submitted};
+use operator_engine::plan::seen::{Uid, VolumeSeen};
 
 async fn volume(subject: &dyn Subject, name: &str) -> Option<VolumeSeen> {
     let list = subject.cluster().list_volumes().await.unwrap();
@@ -26,13 +26,16 @@ pub(crate) async fn a_volume_is_created_once_whoever_asks(subject: &dyn Subject)
 
 pub(crate) async fn the_volumes_of_the_workflows_named_go_and_no_others(subject: &dyn Subject) {
     let (named, others) = (["vol-a", "vol-b"], ["vol-a-b", "vol-a.b", "vol-a-data"]);
+    let mut owners = vec![owner("vol-nothing", &Uid("nobody".to_owned()))];
     for name in named.iter().chain(&others) {
-        let owner = submitted(subject, name).await.uid;
-        subject.cluster().create_volume(&job(name), &owner).await.unwrap();
+        let uid = submitted(subject, name).await.uid;
+        if named.contains(name) {
+            owners.push(owner(name, &uid));
+        }
+        subject.cluster().create_volume(&job(name), &uid).await.unwrap();
     }
-    let jobs = [job("vol-a"), job("vol-b"), job("vol-nothing")];
     for _ in 0..2 {
-        subject.cluster().delete_volumes(&jobs).await.unwrap();
+        subject.cluster().delete_volumes(&owners).await.unwrap();
         for name in named {
             eventually(subject, "the volume is gone", || async { volume(subject, name).await.is_none().then_some(()) })
                 .await;
@@ -41,4 +44,11 @@ pub(crate) async fn the_volumes_of_the_workflows_named_go_and_no_others(subject:
     for name in others {
         assert!(volume(subject, name).await.is_some(), "{name} is left");
     }
+}
+
+pub(crate) async fn the_volume_of_another_workflow_of_that_name_stays(subject: &dyn Subject) {
+    let uid = submitted(subject, "vol-namesake").await.uid;
+    let made = subject.cluster().create_volume(&job("vol-namesake"), &uid).await.unwrap();
+    subject.cluster().delete_volumes(&[owner("vol-namesake", &Uid("earlier".to_owned()))]).await.unwrap();
+    assert_eq!(volume(subject, "vol-namesake").await, Some(made));
 }

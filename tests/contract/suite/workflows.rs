@@ -1,6 +1,6 @@
 //! Workflows: compare-and-swap, scopes, versions.
 
-use super::{Subject, data, read, record, status, submitted, write};
+use super::{Subject, data, owner, read, record, status, submitted, write};
 use operator_engine::{
     cluster::Freshness,
     plan::{
@@ -204,6 +204,7 @@ pub(crate) async fn what_is_not_there_is_answered_so(subject: &dyn Subject) {
     assert_eq!(answer, Err(Failure::NotFound));
     let uid = Uid("00000000-0000-4000-8000-000000000000".to_owned());
     assert_eq!(cluster.end_pod("nothing", &uid).await, Err(Failure::NotFound));
-    assert_eq!(cluster.delete_pods(None, &["nothing".parse().unwrap()]).await, Ok(()));
-    assert_eq!(cluster.delete_volumes(&["nothing".parse().unwrap()]).await, Ok(()));
+    let nobody = owner("nothing", &uid);
+    assert_eq!(cluster.delete_pods(None, std::slice::from_ref(&nobody)).await, Ok(()));
+    assert_eq!(cluster.delete_volumes(&[nobody]).await, Ok(()));
 }

@@ -1,10 +1,10 @@
 //! Order, names and modes of the tree, as algorithm images know them.
 
 use super::{server::Server, *};
-use crate::workflow::document::Remote;
+use crate::{storage::manifest::Input as Placed, workflow::document::Remote};
 
 fn remote() -> Source {
-    Source::Remote(Remote { tx_id: "0x1".to_owned(), service_id: "s".to_owned(), user_data: None })
+    Source::Remote(Remote { tx_id: "0x1".to_owned(), service_id: "s".to_owned(), user_data: None, sha256: Vec::new() })
 }
 
 #[tokio::test]
@@ -22,7 +22,15 @@ async fn files_are_named_by_position_and_an_asset_named_twice_goes_on() {
     case.task.document.algorithm.source = AlgorithmSource::Files(Source::Urls(urls.to_vec()));
     let done = case.run().await;
     assert_eq!((done.fine().files, done.fine().bytes), (7, 2 + 6 + 2 + 2 + 5 + 4 + 5));
-    let tree: Vec<_> = case.tree().into_iter().filter(|(_, (_, text))| !text.is_empty()).collect();
+    let (list, tree): (Vec<_>, Vec<_>) =
+        case.tree().into_iter().filter(|(_, (_, text))| !text.is_empty()).partition(|(path, _)| path == "inputs.json");
+    let told: Vec<Placed> = serde_json::from_str(&list[0].1.1).unwrap();
+    let there = tree.iter().map(|(path, (_, text))| Placed {
+        path: path.clone(),
+        size: text.len() as u64,
+        sha256: Sha256::of(text),
+    });
+    assert_eq!(told, there.collect::<Vec<_>>(), "publish is told of each with its digest");
     let expected = [
         ("ddos/aa", 0o644, "/meta/api/aquarius/assets/ddo/did:op:aa"),
         ("ddos/alg", 0o644, "/meta/api/aquarius/assets/ddo/did:op:alg"),
@@ -68,7 +76,7 @@ async fn a_failed_algorithm_is_a_fault_of_its_own() {
     let done = case.run().await;
     assert_eq!((done.fault(), done.report.files), ((32, "NotFound"), 1));
     case.task.document.algorithm.source = AlgorithmSource::Files(remote());
-    assert_eq!(case.run().await.fault(), (32, "RemoteNotSupported"));
+    assert_eq!(case.run().await.fault(), (32, "DdoUnusable"));
     case.task.document.algorithm.source = AlgorithmSource::Files(Source::Urls(Vec::new()));
     assert_eq!(case.run().await.fault(), (32, "NothingToFetch"));
 }
@@ -78,7 +86,7 @@ async fn an_asset_that_brings_nothing_is_no_success() {
     let mut case = Case::new().with_input("aa", &[]);
     assert_eq!(case.run().await.fault(), (31, "NothingToFetch"));
     case.task.document.inputs[0].source = remote();
-    assert_eq!(case.run().await.fault(), (31, "RemoteNotSupported"));
+    assert_eq!(case.run().await.fault(), (31, "DdoUnusable"));
 }
 
 #[tokio::test]

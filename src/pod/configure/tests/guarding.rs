@@ -117,8 +117,9 @@ async fn a_metadata_uri_is_guarded_too() {
 #[tokio::test]
 async fn urls_that_are_not_for_us_end_with_a_reason() {
     for (url, reason) in [
-        ("s3://bucket/key", "SchemeNotSupported"),
-        ("ipfs://bafy", "SchemeNotSupported"),
+        ("s3://bucket/key", "BucketNotAllowed"),
+        ("ipfs://bafy", "NoGateway"),
+        ("ar://tx", "NoGateway"),
         ("ftp://127.0.0.1/x", "SchemeNotSupported"),
         ("data:,x", "SchemeNotSupported"),
         ("gopher://127.0.0.1/", "SchemeNotSupported"),

@@ -81,6 +81,12 @@ async fn serve(
         }
     }
     let head = String::from_utf8(head).unwrap();
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")).map(|length| length.parse().unwrap());
+    let mut body = vec![0; length.unwrap_or_default()];
+    if stream.read_exact(&mut body).await.is_err() {
+        return;
+    }
     let number = {
         let mut seen = seen.lock().unwrap();
         seen.push(head.clone());

@@ -1,0 +1,107 @@
+//! `list`: the workflows of a namespace.
+
+use super::{
+    cluster_args::{self, ClusterArgs},
+    output::{self, Output},
+    refusal::Refusal,
+};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    cluster::kube::Registered,
+    exit::Exit,
+    workflow::{Outcome, Phase, Record, Stage, report::clip},
+};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::io;
+
+/// List the workflows of a namespace.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ListArgs {
+    /// The form of the answer; with json, standard output has one JSON document and nothing else
+    #[arg(short, long, value_enum, default_value_t, hide_possible_values = true, value_name = "table|json")]
+    output: Output,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  operator-engine list -n operator-engine-jobs
+  operator-engine list -o json | jq -r '.[] | select(.outcome == \"failed\") | .name'
+
+Exit codes: 0 done · 1 the cluster does not answer, or does not allow it";
+
+/// A workflow on one line.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Line {
+    name: String,
+    /// The label, whatever its value.
+    state: String,
+    phase: Option<Phase>,
+    outcome: Option<Outcome>,
+    reason: Option<String>,
+    /// The old engine's status code.
+    code: Option<u16>,
+    created: Timestamp,
+    expires_at: Option<Timestamp>,
+}
+
+impl Line {
+    /// What is to say of a workflow. A record that cannot be read says nothing.
+    pub fn of(found: &Registered) -> Self {
+        let record = found.seen.status.as_deref().map(Record::parse);
+        let reason = match &record {
+            Some(Ok(record)) => record.reason.clone(),
+            Some(Err(_)) => Some("RecordUnreadable".to_owned()),
+            None => None,
+        };
+        let record = record.and_then(Result::ok);
+        Self {
+            name: found.seen.name.clone(),
+            state: found.label.clone().unwrap_or_default(),
+            phase: record.as_ref().map(|record| record.phase),
+            outcome: record.as_ref().and_then(|record| record.outcome),
+            reason,
+            code: record.as_ref().map(|record| record.code.number()),
+            created: found.seen.created,
+            expires_at: record.and_then(|record| record.results?.expires_at),
+        }
+    }
+
+    fn row(&self, now: Timestamp) -> [String; 6] {
+        let phase = self.phase.map(|phase| phase.stage().map_or("done", Stage::as_str).to_owned());
+        let outcome = self.outcome.map(|outcome| outcome.as_str().to_owned());
+        let cell =
+            |text: Option<String>| clip(&text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned()), 64);
+        let age = output::age(self.created, now);
+        [Some(self.name.clone()), Some(self.state.clone()), phase, outcome, Some(age), self.reason.clone()].map(cell)
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &ListArgs) -> Exit {
+    cluster_args::run(args.output, list(args))
+}
+
+async fn list(args: &ListArgs) -> Result<Exit, Refusal> {
+    let cluster = args.cluster.connect().await?;
+    let lines: Vec<Line> = cluster.list().await?.iter().map(Line::of).collect();
+    let out = &mut io::stdout().lock();
+    if args.output == Output::Json {
+        output::json(out, &lines)?;
+        return Ok(Exit::Success);
+    }
+    if lines.is_empty() {
+        use io::Write as _;
+        writeln!(io::stderr(), "no workflows in the namespace {}", cluster.namespace())?;
+        return Ok(Exit::Success);
+    }
+    let now = SystemClock::new().now().wall;
+    let mut rows = vec![["NAME", "STATE", "PHASE", "OUTCOME", "AGE", "REASON"].map(str::to_owned)];
+    rows.extend(lines.iter().map(|line| line.row(now)));
+    output::table(out, &rows)?;
+    Ok(Exit::Success)
+}

@@ -1,0 +1,135 @@
+//! What there is to look at: the workflows of which a store has something, those whose records speak of something, and those
+//! whose records are themselves due. Of all others nothing is kept, so that ten thousand cost a few megabytes.
+
+use super::{
+    decide::{Held, Manifest, Moment, Policy, Workflow, record_may_go},
+    shelf::Shelf,
+};
+use crate::{
+    cluster::archive::Archive,
+    plan::{Failure, seen::WorkflowSeen},
+    storage::Stored,
+    workflow::JobId,
+};
+use jiff::Timestamp;
+use std::{collections::BTreeMap, time::Duration};
+
+/// How many workflows one page asks for.
+pub(super) const PAGE: u32 = 500;
+
+/// One workflow.
+#[derive(Debug, Clone)]
+pub(super) struct Work {
+    /// What the cluster said when all were listed.
+    pub(super) workflow: Workflow,
+    /// Where something of it is, or is said to be.
+    pub(super) items: Vec<Item>,
+}
+
+/// Something of a workflow in one store.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    /// Which store; none: one that is not configured.
+    pub(super) shelf: Option<usize>,
+    /// The store's name.
+    pub(super) store: String,
+    /// The content id of it, if the store has such.
+    pub(super) root: Option<String>,
+    /// Whether the store's list has it.
+    pub(super) listed: bool,
+    /// What its manifest says, once asked.
+    pub(super) manifest: Option<Manifest>,
+    /// When it was written, once asked.
+    pub(super) last_written: Option<Option<Timestamp>>,
+}
+
+/// Everything there is to look at, by job id.
+pub(super) type Agenda = BTreeMap<JobId, Work>;
+
+/// Adds what a store has.
+pub(super) fn listed(agenda: &mut Agenda, shelf: usize, store: &str, found: impl Iterator<Item = Stored>) {
+    for Stored { job, root } in found {
+        let work = agenda.entry(job).or_insert_with(|| Work { workflow: Workflow::Gone, items: Vec::new() });
+        work.items.push(Item::new(Some(shelf), store, root, true));
+    }
+}
+
+/// What it goes by.
+#[derive(Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) moment: Moment,
+    /// Whether every store could be opened and listed: else an unknown one may be of those, and what nobody shows may be there.
+    pub(super) all_listed: bool,
+}
+
+/// Adds what all workflows' records say.
+///
+/// # Errors
+///
+/// Those of the cluster. A list that breaks off is an error: what it does not show must not be taken for deleted.
+pub(super) async fn recorded(
+    agenda: &mut Agenda,
+    archive: &dyn Archive,
+    shelves: &[Shelf],
+    rules: Rules<'_>,
+    limit: Duration,
+) -> Result<(), Failure> {
+    let mut after = None;
+    loop {
+        let asked = tokio::time::timeout(limit, archive.page(PAGE, after.as_deref())).await;
+        let late = |_| Failure::NotDone { error: format!("no answer within {limit:?}"), after: None };
+        let page = asked.map_err(late)??;
+        for seen in &page.workflows {
+            if let Ok(job) = seen.name.parse() {
+                add(agenda, job, seen, shelves, rules);
+            }
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+fn add(agenda: &mut Agenda, job: JobId, seen: &WorkflowSeen, shelves: &[Shelf], rules: Rules<'_>) {
+    let workflow = Workflow::of(seen.state, seen.status.as_deref(), seen.created);
+    let missing = match &workflow {
+        Workflow::Done(held) => promised(held, agenda.get(&job), shelves, rules),
+        _ => Vec::new(),
+    };
+    if let Some(work) = agenda.get_mut(&job) {
+        work.workflow = workflow;
+        work.items.extend(missing);
+    } else if !missing.is_empty() || record_may_go(&workflow, !rules.all_listed, rules.policy, rules.moment) {
+        agenda.insert(job, Work { workflow, items: missing });
+    }
+}
+
+/// What the record says should be somewhere and no list has: looked at only once its time is up.
+fn promised(held: &Held, found: Option<&Work>, shelves: &[Shelf], rules: Rules<'_>) -> Vec<Item> {
+    if held.deleted_at.is_some() || held.expires_at.is_none_or(|at| at > rules.moment.now) {
+        return Vec::new();
+    }
+    let mut items = Vec::new();
+    for (store, _, root) in &held.places {
+        let shelf = shelves.iter().position(|shelf| shelf.store.name() == store);
+        let same = |item: &&Item| item.shelf == shelf && (item.root == *root || item.root.is_none() || root.is_none());
+        let is_found = found.is_some_and(|work| work.items.iter().any(|item| same(&item)));
+        // Of a store that could not be listed nothing is known.
+        let usable = match shelf {
+            Some(index) => shelves.get(index).is_some_and(|shelf| shelf.moment.is_some()),
+            None => rules.all_listed,
+        };
+        if !is_found && usable {
+            items.push(Item::new(shelf, store, root.clone(), false));
+        }
+    }
+    items
+}
+
+impl Item {
+    fn new(shelf: Option<usize>, store: &str, root: Option<String>, listed: bool) -> Self {
+        Self { shelf, store: store.to_owned(), root, listed, manifest: None, last_written: None }
+    }
+}
