@@ -35,11 +35,7 @@ async fn at_work(cluster: &'static Cluster, name: &str, first: &str, seconds: u6
     for n in 0..3 {
         namespace.submit(&format!("wf-{n}")).await;
     }
-<<<<<<< HEAD
-    let engine = Engine::start(cluster, &namespace, &working(first));
-=======
     let engine = Engine::start(cluster, &namespace, &named(first));
->>>>>>> scale
     for n in 0..3 {
         namespace.pod_in(&format!("wf-{n}-algorithm-0"), "Running").await;
     }
@@ -58,15 +54,9 @@ async fn all_is_well(namespace: &Namespace, kubelet: &Kubelet) {
 }
 
 /// From a moment to the first act on a workflow or a pod that was asked for after it.
-<<<<<<< HEAD
-/// Notifications are anybody's to send; here it counts who goes on with the work.
-fn working(name: impl Into<String>) -> Setup {
-    Setup::named(name).without_notifications().with("ENVIRONMENT__ANNOUNCE", "false")
-=======
 /// Whether it does something about a workflow. The environment is announced by each engine as it starts.
 fn is_act(request: &Request) -> bool {
     matches!(request.what().as_str(), "patch configmaps" | "create pods") && request.name != announce::NAME
->>>>>>> scale
 }
 
 fn first_act_after(namespace: &Namespace, moment: Timestamp) -> (SignedDuration, Request) {
@@ -97,11 +87,7 @@ pub(crate) async fn a_restarted_container_goes_on_within_a_second(cluster: &'sta
     for _ in 0..RESTARTS {
         engine.kill().await;
         let moment = Timestamp::now();
-<<<<<<< HEAD
-        engine = Engine::start(cluster, &namespace, &working("pod-uid-1"));
-=======
         engine = Engine::start(cluster, &namespace, &named("pod-uid-1"));
->>>>>>> scale
         eventually("the new process acts", PATIENCE, async || {
             let requests = audit::in_namespace(cluster, &namespace.name);
             requests.iter().any(|request| request.at > moment && is_act(request)).then_some(())
@@ -123,11 +109,7 @@ pub(crate) async fn a_new_engine_takes_over_within_a_lease_and_two_ticks(cluster
     let (namespace, kubelet, engine) = at_work(cluster, "replaced", "pod-uid-1", 25).await;
     engine.kill().await;
     let moment = Timestamp::now();
-<<<<<<< HEAD
-    let _engine = Engine::start(cluster, &namespace, &working("pod-uid-2"));
-=======
     let _engine = Engine::start(cluster, &namespace, &named("pod-uid-2"));
->>>>>>> scale
     somebody_holds(&namespace, "pod-uid-2").await;
     let (delay, _) = first_act_after(&namespace, moment);
     assert!(delay <= LEASE + TICK * 2, "{delay}");
@@ -138,11 +120,7 @@ pub(crate) async fn a_new_engine_takes_over_within_a_lease_and_two_ticks(cluster
 
 pub(crate) async fn an_engine_that_runs_already_takes_over_within_a_lease_and_two_ticks(cluster: &'static Cluster) {
     let (namespace, kubelet, engine) = at_work(cluster, "watched", "pod-uid-1", 25).await;
-<<<<<<< HEAD
-    let other = Engine::start(cluster, &namespace, &working("pod-uid-2"));
-=======
     let other = Engine::start(cluster, &namespace, &named("pod-uid-2"));
->>>>>>> scale
     tokio::time::sleep(Duration::from_secs(3)).await;
     engine.kill().await;
     let moment = Timestamp::now();
@@ -159,20 +137,12 @@ pub(crate) async fn an_engine_that_is_told_to_stop_hands_over_at_once(cluster: &
     // To one that is started then,
     assert!(engine.terminate().await.success());
     let moment = Timestamp::now();
-<<<<<<< HEAD
-    let second = Engine::start(cluster, &namespace, &working("pod-uid-2"));
-=======
     let second = Engine::start(cluster, &namespace, &named("pod-uid-2"));
->>>>>>> scale
     somebody_holds(&namespace, "pod-uid-2").await;
     let (started, _) = first_act_after(&namespace, moment);
     assert!(started <= SignedDuration::from_secs(1), "{started}");
     // and to one that runs already: it looks at the other's Lease at every tick.
-<<<<<<< HEAD
-    let third = Engine::start(cluster, &namespace, &working("pod-uid-3"));
-=======
     let third = Engine::start(cluster, &namespace, &named("pod-uid-3"));
->>>>>>> scale
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(second.terminate().await.success());
     let moment = Timestamp::now();
@@ -188,11 +158,7 @@ pub(crate) async fn an_engine_that_is_told_to_stop_hands_over_at_once(cluster: &
 /// A paused process goes on as if nothing had been: what it had planned before meets what was done meanwhile.
 pub(crate) async fn an_engine_that_was_paused_past_its_lease_does_no_harm(cluster: &'static Cluster) {
     let (namespace, kubelet, engine) = at_work(cluster, "paused", "pod-uid-1", 22).await;
-<<<<<<< HEAD
-    let other = Engine::start(cluster, &namespace, &working("pod-uid-2"));
-=======
     let other = Engine::start(cluster, &namespace, &named("pod-uid-2"));
->>>>>>> scale
     tokio::time::sleep(Duration::from_secs(3)).await;
     engine.signal(Signal::SIGSTOP);
     let moment = Timestamp::now();
@@ -223,11 +189,7 @@ pub(crate) async fn two_engines_share_the_work_and_never_meet(cluster: &'static 
     const WORKFLOWS: usize = 16;
     let namespace = Namespace::new(cluster, "shared").await;
     let kubelet = namespace.kubelet(|_| Act::Succeed(Duration::from_millis(400)));
-<<<<<<< HEAD
-    let setup = |name| working(name).eager();
-=======
     let setup = |name| named(name).eager();
->>>>>>> scale
     let engines = ["pod-uid-1", "pod-uid-2"].map(|name| Engine::start(cluster, &namespace, &setup(name)));
     for n in 0..WORKFLOWS {
         namespace.submit(&format!("wf-{n}")).await;
