@@ -12,13 +12,16 @@
 //!
 //! Whoever can reach a node's RPC interface owns the node. Only publish pods and what deletes results need to.
 
+pub mod cluster;
 mod commands;
+mod content;
 mod failure;
 mod mend;
 mod mfs;
 mod publish;
 mod results;
 mod rpc;
+mod sending;
 mod upload;
 
 pub use mfs::MfsStore;
@@ -132,6 +135,11 @@ impl Kubo {
     pub async fn collect_garbage(&self) -> Result<(), StorageError> {
         self.check_version().await?;
         self.rpc.collect_garbage().await.map_err(self.during("collect garbage"))
+    }
+
+    /// What lies below roots.
+    fn content(&self) -> content::Content {
+        content::Content { rpc: self.rpc.clone(), store: self.name.clone() }
     }
 
     /// Where MFS has the job.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub enum Place {
     /// Objects one by one, the manifest last: S3, a directory, memory.
     Objects(Storage),
-    /// All of a result in one act: IPFS.
+    /// All of a result in one act: IPFS, ipfs-cluster.
     Tree(Arc<dyn TreeStore>),
 }
 
@@ -22,9 +22,8 @@ impl Place {
     pub fn open(target: &Target, credentials: &Credentials) -> Result<Self, StorageError> {
         match target {
             Target::Ipfs(target) => Ok(Self::Tree(Arc::new(ipfs::open(target, &credentials.ipfs)?))),
-            Target::Directory { .. } | Target::S3(_) | Target::IpfsCluster(_) => {
-                Storage::open(target, credentials).map(Self::Objects)
-            }
+            Target::IpfsCluster(target) => Ok(Self::Tree(Arc::new(ipfs::cluster::open(target, &credentials.ipfs)?))),
+            Target::Directory { .. } | Target::S3(_) => Storage::open(target, credentials).map(Self::Objects),
         }
     }
 

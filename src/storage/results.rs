@@ -30,9 +30,8 @@ pub fn open_results(target: &Target, credentials: &Credentials) -> Result<Box<dy
     match target {
         Target::Directory { path } if !path.is_dir() => Err(no_folder(&format!("file://{}", path.display()))),
         Target::Ipfs(target) => Ok(Box::new(ipfs::open(target, &credentials.ipfs)?)),
-        Target::Directory { .. } | Target::S3(_) | Target::IpfsCluster(_) => {
-            Ok(Box::new(Storage::open(target, credentials)?))
-        }
+        Target::IpfsCluster(target) => Ok(Box::new(ipfs::cluster::open(target, &credentials.ipfs)?)),
+        Target::Directory { .. } | Target::S3(_) => Ok(Box::new(Storage::open(target, credentials)?)),
     }
 }
 

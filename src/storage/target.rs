@@ -118,8 +118,8 @@ pub(super) fn open(target: &Target, credentials: &Credentials) -> Result<Storage
     match target {
         Target::Directory { path } => directory(path),
         Target::S3(target) => s3::open(target, credentials),
-        Target::Ipfs(_) | Target::IpfsCluster(_) => {
-            Err(StorageError::misconfigured("not built yet".to_owned(), "storage"))
+        Target::Ipfs(Ipfs { api, .. }) | Target::IpfsCluster(IpfsCluster { api, .. }) => {
+            Err(StorageError::misconfigured("it takes whole results, not objects one by one".to_owned(), api))
         }
     }
 }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use operator_engine::{
     pod::publish,
     storage::{
-        ContentUrls, Credentials, Ipfs, IpfsCredentials, Place, Removed, ResultStore, Secret, StorageError, Stored,
-        Target,
+        Credentials, Ipfs, IpfsCredentials, Place, Removed, ResultStore, Secret, StorageError, Stored, Target,
+        TreeStore,
         ipfs::{self, Kubo},
         manifest::Manifest,
     },
@@ -64,7 +64,7 @@ pub(crate) async fn publish_files(target: &Target, job: &str, outputs: &[(&str, 
     publish_files_as(target, &Credentials::default(), job, outputs).await
 }
 
-async fn publish_files_as(
+pub(crate) async fn publish_files_as(
     target: &Target,
     credentials: &Credentials,
     job: &str,
@@ -164,6 +164,24 @@ pub(crate) async fn assert_only(node: &Node, job: &str, root: &str) -> Manifest 
     manifest
 }
 
+/// That what is stored is read by the array that is part of it, by the manifest's content ids, and by the root.
+pub(crate) async fn verified_of(store: &dyn TreeStore, stored: &Stored, prefix: &str) {
+    let root = stored.root.as_ref().unwrap();
+    let manifest = Manifest::parse(&store.manifest(stored).await.unwrap().unwrap()).unwrap();
+    let (status, array) = get(&format!("{prefix}{root}/results.json")).await;
+    let array: Vec<serde_json::Value> = serde_json::from_slice(&array).unwrap();
+    assert_eq!((status, array.len()), (200, manifest.files.len()));
+    for (entry, file) in array.iter().zip(&manifest.files) {
+        let link = store.link(stored, &file.key, Duration::from_secs(1)).await.unwrap().unwrap();
+        assert_eq!(link, store.urls().of_key(root, &file.key));
+        for url in [entry["url"].as_str().unwrap(), &link] {
+            let (status, bytes) = get(url).await;
+            assert_eq!((status, Sha256::of(&bytes)), (200, file.sha256), "{url}");
+        }
+        assert!(entry["url"].as_str().unwrap().contains(file.cid.as_deref().unwrap()));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_is_one_pinned_folder_that_ordinary_clients_can_read() {
     let node = Node::start(&[]);
@@ -173,23 +191,9 @@ async fn a_result_is_one_pinned_folder_that_ordinary_clients_can_read() {
     assert_eq!(report.fault, None);
     let published = report.published.unwrap();
     let root = published.root.unwrap();
-    let manifest = assert_only(&node, "wf-1", &root).await;
+    assert_only(&node, "wf-1", &root).await;
     let stored = Stored { job: "wf-1".parse().unwrap(), root: Some(root.clone()) };
-
-    // By the array that is part of it, by the manifest's content ids, and by the root.
-    let (status, array) = get(&format!("{}{root}/results.json", node.target.url_prefix)).await;
-    let array: Vec<serde_json::Value> = serde_json::from_slice(&array).unwrap();
-    assert_eq!((status, array.len()), (200, manifest.files.len()));
-    for (entry, file) in array.iter().zip(&manifest.files) {
-        let urls = ContentUrls::from(&node.target);
-        let link = node.kubo().link(&stored, &file.key, Duration::from_secs(1)).await.unwrap().unwrap();
-        assert_eq!(link, urls.of_key(&root, &file.key));
-        for url in [entry["url"].as_str().unwrap(), &link] {
-            let (status, bytes) = get(url).await;
-            assert_eq!((status, Sha256::of(&bytes)), (200, file.sha256), "{url}");
-        }
-        assert!(entry["url"].as_str().unwrap().contains(file.cid.as_deref().unwrap()));
-    }
+    verified_of(&node.kubo(), &stored, &node.target.url_prefix).await;
 
     // Again: nothing is sent, nothing changes. With pin and entry lost, only they come back.
     for spoil in ["", "pin/rm?arg=", "files/rm?force=true&arg="] {

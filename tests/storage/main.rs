@@ -11,6 +11,7 @@ mod expiry;
 mod faults;
 mod identity;
 mod ipfs;
+mod ipfs_cluster;
 mod ipfs_faults;
 mod ipfs_kills;
 mod ipfs_wire;

@@ -46,10 +46,11 @@ pub(in crate::storage) enum Complaint {
 }
 
 /// Seen on Kubo 0.43. The first that is found counts.
-const WORDS: [(&str, Complaint); 14] = [
+const WORDS: [(&str, Complaint); 15] = [
     ("directory already has entry", Complaint::Exists),
     ("cannot unlink existing file", Complaint::WrongKind),
     ("not pinned", Complaint::NotPinned),
+    ("not part of the pinset", Complaint::NotPinned),
     ("no link named", Complaint::Absent),
     ("block was not found locally", Complaint::NoContent),
     ("could not find", Complaint::NoContent),
@@ -79,6 +80,8 @@ impl Failure {
             401 | 403 | 407 => Self::Denied(told()),
             408 | 425 | 429 | 502 | 503 | 504 => Self::Unreachable(told()),
             500 => Self::Said(said),
+            // ipfs-cluster has statuses; that one does not know what is asked for at all is another matter.
+            404 if said.contains("not part of the pinset") => Self::Said(said),
             300..=399 => Self::Foreign(format!(
                 "it answers with a redirect (status {}); set the address that this leads to",
                 status.as_u16()

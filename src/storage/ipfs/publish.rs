@@ -15,16 +15,14 @@ use super::{
     Kubo,
     commands::{Stat, ipfs_path},
     failure::{Complaint, Failure},
-    upload::{Begun, Upload, added, begin, together},
+    sending::send_tree,
 };
 use crate::{
     storage::{ContentUrls, StorageError, TreeFile, TreeSource, TreeStore, keys::Keys, manifest},
     workflow::JobId,
 };
 use async_trait::async_trait;
-use bytes::Bytes;
-use std::{collections::HashMap, sync::Arc};
-use tokio::sync::oneshot;
+use std::sync::Arc;
 
 /// How often another one's entry may be found in our way.
 const TRIES: usize = 5;
@@ -34,7 +32,10 @@ impl TreeStore for Kubo {
     async fn publish(&self, job: &JobId, source: Arc<dyn TreeSource>) -> Result<String, StorageError> {
         self.prepare().await?;
         let files = source.files();
-        let root = self.add(job, source.as_ref(), &files).await.map_err(self.during("store a result"))?;
+        let name = self.pin_name(job);
+        let query = [("pin", "true"), ("pin-name", name.as_str())];
+        let sent = send_tree(&self.rpc, &query, job, source.as_ref(), &files).await;
+        let root = sent.map_err(self.during("store a result"))?;
         let root = self.enter(job, &root, source.as_ref(), &files).await?;
         self.check(job, &root, &files).await?;
         Ok(root)
@@ -51,7 +52,7 @@ impl TreeStore for Kubo {
     }
 
     async fn keep(&self, job: &JobId, root: &str, files: &[TreeFile]) -> Result<bool, StorageError> {
-        Ok(self.pin(job, root).await? && self.has_exactly(root, files).await?)
+        Ok(self.pin(job, root).await? && self.content().has_exactly(root, files).await?)
     }
 
     fn urls(&self) -> &ContentUrls {
@@ -64,26 +65,6 @@ impl Kubo {
     pub(super) async fn pin(&self, job: &JobId, root: &str) -> Result<bool, StorageError> {
         self.check_version().await?;
         self.rpc.pin(root, &self.pin_name(job)).await.map_err(self.during("keep a result"))
-    }
-
-    /// Sends everything. Returns the root.
-    async fn add(&self, job: &JobId, source: &dyn TreeSource, files: &[TreeFile]) -> Result<String, Failure> {
-        let Begun { upload, body, content_type, alive } = begin()?;
-        let (known, all_known) = oneshot::channel();
-        let reading = async {
-            let (name, pinned) = (self.pin_name(job), [("pin", "true")]);
-            let query: Vec<_> = pinned.into_iter().chain([("pin-name", name.as_str())]).collect();
-            let mut answer = self.rpc.add(&query, body, content_type).await?;
-            let mut ids = Ids::new(job, files, known);
-            while let Some(line) = added(&mut answer).await? {
-                alive.notify_one();
-                ids.take(line.name, line.hash)?;
-            }
-            ids.root(job)
-        };
-        let writing = write(upload, job, files, source, all_known);
-        let (root, ()) = together(&alive, self.rpc.patience.write, reading, writing).await?;
-        Ok(root)
     }
 
     /// Makes `root`, which is pinned, the job's entry, or finds that another one stands for the same. Returns the entry's root.
@@ -139,90 +120,9 @@ impl Kubo {
         if self.find(job).await?.as_deref() != Some(root) {
             return Err(wrong("its index has something else by now"));
         }
-        if !self.has_exactly(root, files).await? {
+        if !self.content().has_exactly(root, files).await? {
             return Err(wrong("names or sizes are not those that were sent"));
         }
         Ok(())
-    }
-
-    /// Whether a root has these files, and the two that speak of them, and no others.
-    async fn has_exactly(&self, root: &str, files: &[TreeFile]) -> Result<bool, StorageError> {
-        let mut found = self.files(root).await.map_err(self.during("list a result"))?;
-        let named = [Keys::RESULTS, Keys::MANIFEST].iter().all(|path| found.remove(*path).is_some());
-        let same = files.iter().all(|file| found.get(&file.path) == Some(&file.size));
-        Ok(named && same && found.len() == files.len())
-    }
-}
-
-/// Writes all parts; the last wait until the content ids of all others are known.
-async fn write(
-    mut upload: Upload,
-    job: &JobId,
-    files: &[TreeFile],
-    source: &dyn TreeSource,
-    all_known: oneshot::Receiver<Vec<String>>,
-) -> Result<(), Failure> {
-    for (index, file) in files.iter().enumerate() {
-        upload.file(&format!("{job}/{}", file.path)).await?;
-        upload.stream(source.bytes(index), file.size).await?;
-    }
-    let mut all_known = Some(all_known);
-    let mut last: Vec<Bytes> = Vec::new();
-    for (index, path) in source.last_paths().iter().enumerate() {
-        // The node tells of a file when the next one begins.
-        upload.file(&format!("{job}/{path}")).await?;
-        if let Some(all_known) = all_known.take() {
-            let cids = all_known.await.map_err(|_| Failure::Unreachable("the node stopped answering".into()))?;
-            last = source.last(cids).map_err(|_| Failure::Broken)?;
-        }
-        upload.bytes(last.get(index).cloned().ok_or(Failure::Broken)?).await?;
-    }
-    upload.end().await
-}
-
-/// The content ids that the node tells, in the files' order.
-struct Ids {
-    /// By full name, of those that are awaited.
-    places: HashMap<String, usize>,
-    ids: Vec<String>,
-    known: Option<oneshot::Sender<Vec<String>>>,
-    last: Option<(String, String)>,
-}
-
-impl Ids {
-    fn new(job: &JobId, files: &[TreeFile], known: oneshot::Sender<Vec<String>>) -> Self {
-        let names = files.iter().enumerate().map(|(index, file)| (format!("{job}/{}", file.path), index));
-        let mut ids =
-            Self { places: names.collect(), ids: vec![String::new(); files.len()], known: Some(known), last: None };
-        ids.tell();
-        ids
-    }
-
-    fn take(&mut self, name: String, id: String) -> Result<(), Failure> {
-        if let Some(index) = self.places.remove(&name) {
-            if let Some(place) = self.ids.get_mut(index) {
-                place.clone_from(&id);
-            }
-            self.tell();
-        }
-        self.last = Some((name, id));
-        Ok(())
-    }
-
-    fn tell(&mut self) {
-        if self.places.is_empty()
-            && let Some(known) = self.known.take()
-        {
-            // Nobody waits any more only if the upload failed, which is told by that.
-            let _ = known.send(std::mem::take(&mut self.ids));
-        }
-    }
-
-    /// The last line is the root's.
-    fn root(self, job: &JobId) -> Result<String, Failure> {
-        match self.last {
-            Some((name, id)) if name == job.as_str() && self.known.is_none() => Ok(id),
-            _ => Err(Failure::Unreachable("its answer ended before it was complete".into())),
-        }
     }
 }

@@ -1,23 +1,16 @@
 //! Results on a node, for those who read and delete them.
 
-use super::{
-    Kubo,
-    commands::ipfs_path,
-    failure::{Complaint, Failure},
-};
+use super::{Kubo, content::own_path, failure::Complaint};
 use crate::{
-    storage::{Keys, Relinked, Removed, ResultStore, StorageError, Stored, TreeStore as _, manifest},
+    storage::{Relinked, Removed, ResultStore, StorageError, Stored, TreeStore as _},
     workflow::JobId,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt as _};
+use futures::stream::BoxStream;
 use jiff::Timestamp;
 use reqwest::Method;
 use std::{collections::BTreeMap, time::Duration};
-
-/// The most files and folders of a result that are counted.
-const MAX_ENTRIES: usize = 2_000_000;
 
 #[async_trait]
 impl ResultStore for Kubo {
@@ -37,11 +30,9 @@ impl ResultStore for Kubo {
     }
 
     async fn manifest(&self, stored: &Stored) -> Result<Option<Bytes>, StorageError> {
-        let Some(root) = self.root(stored).await? else { return Ok(None) };
-        match self.rpc.file(&format!("/ipfs/{root}/{}", Keys::MANIFEST), manifest::MAX_LEN).await {
-            Err(failure) if failure.is(Complaint::WrongKind) => Ok(None),
-            // That a block is missing of what is kept is no sign that there never was one.
-            file => file.map_err(self.during("read a manifest")),
+        match self.root(stored).await? {
+            Some(root) => self.content().manifest(&root).await,
+            None => Ok(None),
         }
     }
 
@@ -50,50 +41,21 @@ impl ResultStore for Kubo {
         stored: &Stored,
         key: &str,
     ) -> Result<BoxStream<'static, Result<Bytes, StorageError>>, StorageError> {
-        let missing = || StorageError::Missing { key: key.to_owned(), store: self.name.clone() };
-        let path = own_path(&stored.job, key).ok_or_else(missing)?;
-        let Some(root) = self.root(stored).await? else { return Err(missing()) };
-        let found = match self.rpc.stat(&format!("/ipfs/{root}/{path}")).await {
-            Err(failure) if failure.is(Complaint::WrongKind) => None,
-            found => found.map_err(self.during(&format!("read {key}")))?,
-        };
-        let found = found.filter(|found| !found.is_folder).ok_or_else(missing)?;
-        if found.size == 0 {
-            return Ok(stream::empty().boxed());
-        }
-        let answer = self.rpc.cat(&ipfs_path(&found.cid), 0, found.size).await;
-        let answer = answer.map_err(self.during(&format!("read {key}")))?;
-        let (store, what, size) = (self.clone(), format!("read {key}"), found.size);
-        let counted = stream::try_unfold((answer, 0), move |(mut answer, read)| {
-            let (store, what) = (store.clone(), what.clone());
-            async move {
-                match answer.chunk().await.map_err(store.during(&what))? {
-                    Some(chunk) => {
-                        let read = read + chunk.len() as u64;
-                        Ok(Some((chunk, (answer, read))))
-                    }
-                    None if read == size => Ok(None),
-                    None => {
-                        let short = format!("it ended after {read} of {size} bytes");
-                        Err(store.failed(&what, Failure::Unreachable(short)))
-                    }
-                }
-            }
-        });
-        Ok(counted.boxed())
+        let content = self.content();
+        let path = own_path(&stored.job, key).ok_or_else(|| content.missing(key))?;
+        let root = self.root(stored).await?.ok_or_else(|| content.missing(key))?;
+        content.read(&root, path, key).await
     }
 
     /// The file's URL at the gateway, which anyone may read for as long as the node has it: on IPFS there is no other.
     async fn link(&self, stored: &Stored, key: &str, _: Duration) -> Result<Option<String>, StorageError> {
-        let Some(path) = own_path(&stored.job, key) else {
-            return Err(StorageError::Missing { key: key.to_owned(), store: self.name.clone() });
-        };
+        let path = own_path(&stored.job, key).ok_or_else(|| self.content().missing(key))?;
         Ok(self.root(stored).await?.map(|root| self.urls.below(&root, path)))
     }
 
     async fn keys(&self, stored: &Stored) -> Result<Option<Vec<String>>, StorageError> {
         let Some(root) = self.root(stored).await? else { return Ok(Some(Vec::new())) };
-        let files = self.files(&root).await.map_err(self.during("list what is stored"))?;
+        let files = self.content().files(&root).await.map_err(self.during("list what is stored"))?;
         Ok(Some(files.into_keys().map(|path| format!("{}/{path}", stored.job)).collect()))
     }
 
@@ -105,7 +67,7 @@ impl ResultStore for Kubo {
     async fn remove(&self, stored: &Stored) -> Result<Removed, StorageError> {
         self.check_version().await?;
         let Some(root) = self.root(stored).await? else { return Ok(Removed::default()) };
-        let files = match self.files(&root).await {
+        let files = match self.content().files(&root).await {
             Err(failure) if failure.is(Complaint::NoContent) => BTreeMap::new(),
             files => files.map_err(self.during("list what is to be removed"))?,
         };
@@ -129,13 +91,6 @@ impl ResultStore for Kubo {
         let answer = super::rpc::within(self.rpc.patience.read, asked).await;
         Ok(answer.map_err(self.during("tell the time"))?.date())
     }
-}
-
-/// `key` as a path below the root, if it is one of this job's. A manifest may have been written by anybody with access to
-/// the store, and a part that is `..` would lead out of the root.
-pub(in crate::storage) fn own_path<'k>(job: &JobId, key: &'k str) -> Option<&'k str> {
-    let path = object_store::path::Path::parse(key).ok().filter(|path| path.as_ref() == key)?;
-    path.prefix_matches(&Keys(job).prefix()).then(|| key.split_once('/').map(|(_, path)| path)).flatten()
 }
 
 impl Kubo {
@@ -167,26 +122,6 @@ impl Kubo {
             )
         })?;
         Ok(found.cid)
-    }
-
-    /// Every file below `root` with its size, by path.
-    pub(super) async fn files(&self, root: &str) -> Result<BTreeMap<String, u64>, Failure> {
-        let (mut files, mut folders, mut seen) = (BTreeMap::new(), vec![(root.to_owned(), String::new())], 0);
-        while let Some((cid, path)) = folders.pop() {
-            for entry in self.rpc.entries(&cid).await? {
-                seen += 1;
-                if seen > MAX_ENTRIES {
-                    return Err(Failure::Foreign(format!("it has more than {MAX_ENTRIES} entries")));
-                }
-                let below = format!("{path}{}", entry.name);
-                if entry.is_folder {
-                    folders.push((entry.cid, format!("{below}/")));
-                } else {
-                    files.insert(below, entry.size);
-                }
-            }
-        }
-        Ok(files)
     }
 
     /// Lets go of a root of the job: its pin, then its entry, unless that is another root's. Whether it had either.

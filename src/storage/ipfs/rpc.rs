@@ -44,6 +44,8 @@ pub(in crate::storage) struct Rpc {
     base: Url,
     headers: HeaderMap,
     pub(in crate::storage) patience: Patience,
+    /// Whether the node may look for content at others. A node of our own has all that is ours, or it is lost.
+    pub(super) online: bool,
 }
 
 impl fmt::Debug for Rpc {
@@ -105,7 +107,7 @@ impl Rpc {
             }
         }
         let client = builder.build().map_err(|error| format!("no client for it can be set up: {error}"))?;
-        Ok(Self { client, base, headers: headers(credentials)?, patience: Patience::default() })
+        Ok(Self { client, base, headers: headers(credentials)?, patience: Patience::default(), online: false })
     }
 
     /// The server's address for people: without the path of its commands.
@@ -144,19 +146,20 @@ impl Rpc {
     /// A command that is a question, answered as a whole. The node is told to stop working on it when we stop waiting, and
     /// not to look for content elsewhere.
     pub(super) async fn ask(&self, command: &str, query: &[(&str, &str)]) -> Result<Bytes, Failure> {
-        let (patience, query) = (self.patience.read, local(query, self.patience.read));
+        let (patience, query) = (self.patience.read, self.bounded(query, self.patience.read));
         within(patience, async { self.command(command, &refs(&query)).await?.whole(MAX_LEN).await }).await
     }
 
     /// A question with a long answer: each part of it may take as long as a short one.
     pub(super) async fn ask_for_stream(&self, command: &str, query: &[(&str, &str)]) -> Result<Answer, Failure> {
-        let query: Vec<_> = query.iter().copied().chain([("offline", "true")]).collect();
+        let offline = (!self.online).then_some(("offline", "true"));
+        let query: Vec<_> = query.iter().copied().chain(offline).collect();
         within(self.patience.read, self.command(command, &query)).await
     }
 
     /// A command that changes something. After [`Failure::Unreachable`] it may have taken effect.
     pub(super) async fn change(&self, command: &str, query: &[(&str, &str)]) -> Result<Bytes, Failure> {
-        let (patience, query) = (self.patience.write, local(query, self.patience.write));
+        let (patience, query) = (self.patience.write, self.bounded(query, self.patience.write));
         within(patience, async {
             let mut answer = self.command(command, &refs(&query)).await?;
             answer.silence = patience;
@@ -165,16 +168,17 @@ impl Rpc {
         .await
     }
 
+    /// With the node's own deadline, which lies before ours, so that its answer can still arrive.
+    fn bounded<'a>(&self, query: &[(&'a str, &'a str)], patience: Duration) -> Vec<(&'a str, String)> {
+        let timeout = format!("{}ms", (patience - patience / 10).as_millis());
+        let given = query.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let offline = (!self.online).then(|| ("offline", "true".to_owned()));
+        given.chain(offline).chain([("timeout", timeout)]).collect()
+    }
+
     pub(super) async fn command(&self, command: &str, query: &[(&str, &str)]) -> Result<Answer, Failure> {
         self.send(Method::POST, command, query, None).await
     }
-}
-
-/// The node's own deadline lies before ours, so that its answer can still arrive.
-fn local<'a>(query: &[(&'a str, &'a str)], patience: Duration) -> Vec<(&'a str, String)> {
-    let timeout = format!("{}ms", (patience - patience / 10).as_millis());
-    let given = query.iter().map(|(name, value)| (*name, (*value).to_owned()));
-    given.chain([("offline", "true".to_owned()), ("timeout", timeout)]).collect()
 }
 
 fn refs<'a>(query: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {

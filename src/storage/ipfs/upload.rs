@@ -31,7 +31,10 @@ const AHEAD: usize = 2;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Added {
+    #[serde(alias = "name")]
     pub name: String,
+    /// As ipfs-cluster names it: `cid`.
+    #[serde(alias = "cid")]
     pub hash: String,
 }
 
