@@ -84,7 +84,7 @@ fn passing(kind: usize, number: usize) -> Fault {
         0 => Fault::Lost,
         1 => Fault::Cut(5),
         HANGS => Fault::Hang,
-        _ if number % 3 == 0 => Fault::Answer(answer(503, "")),
+        _ if number.is_multiple_of(3) => Fault::Answer(answer(503, "")),
         _ if number % 3 == 1 => Fault::Answer(trailer_error("", "disk quota exceeded")),
         _ => Fault::Answer(answer(500, r#"{"Message":"no space left on device","Code":0,"Type":"error"}"#)),
     }
@@ -286,7 +286,9 @@ async fn a_node_that_lies_about_content_ids_is_not_believed() {
 }
 
 /// Files that break off, or are not as long as they were said to be.
-struct Breaking(fn() -> Vec<Result<Bytes, Broken>>);
+struct Breaking(Pieces);
+
+type Pieces = fn() -> Vec<Result<Bytes, Broken>>;
 
 impl TreeSource for Breaking {
     fn files(&self) -> Vec<TreeFile> {
@@ -315,7 +317,7 @@ impl TreeSource for Breaking {
 async fn files_that_break_off_leave_nothing() {
     let node = Node::start(&[]);
     let job = "wf-1".parse().unwrap();
-    let breaks: [fn() -> Vec<Result<Bytes, Broken>>; 4] = [
+    let breaks: [Pieces; 4] = [
         || vec![Err(Broken)],
         || vec![Ok("a".into()), Err(Broken)],
         || vec![Ok("ab".into())],
