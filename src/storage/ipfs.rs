@@ -12,6 +12,7 @@
 //!
 //! Whoever can reach a node's RPC interface owns the node. Only publish pods and what deletes results need to.
 
+mod answer;
 pub mod cluster;
 mod commands;
 mod content;

@@ -286,7 +286,9 @@ async fn a_node_that_lies_about_content_ids_is_not_believed() {
 }
 
 /// Files that break off, or are not as long as they were said to be.
-struct Breaking(fn() -> Vec<Result<Bytes, Broken>>);
+struct Breaking(Pieces);
+
+type Pieces = fn() -> Vec<Result<Bytes, Broken>>;
 
 impl TreeSource for Breaking {
     fn files(&self) -> Vec<TreeFile> {

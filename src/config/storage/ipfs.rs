@@ -106,7 +106,7 @@ impl ClusterKeys {
 /// Below the root of MFS, and not the root: what is deleted there is what is found there.
 fn folder(text: &str) -> Result<String, String> {
     let path = text.strip_prefix('/').unwrap_or_default().trim_end_matches('/');
-    if path.is_empty() || path.len() > 256 || object_store::path::Path::parse(path).is_err() {
+    if path.is_empty() || path.len() > 190 || object_store::path::Path::parse(path).is_err() {
         return Err("not a folder below the root: write it as \"/operator-engine\"; no part may be . or ..".to_owned());
     }
     Ok(format!("/{path}"))

@@ -81,7 +81,7 @@ struct Version {
 }
 
 /// `text` if it is a content id. Others end up in paths, so nothing else may.
-pub(in crate::storage) fn checked_cid(text: String) -> Result<String, Failure> {
+pub(super) fn checked_cid(text: String) -> Result<String, Failure> {
     match Cid::try_from(text.as_str()) {
         // Base 64 may have a slash.
         Ok(_) if text.len() <= 200 && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) => Ok(text),

@@ -15,7 +15,7 @@ const MAX_SAID_LEN: usize = 400;
 
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::storage) enum Failure {
+pub(super) enum Failure {
     /// No answer, half an answer, or one from something in between. Whether the request took effect is unknown.
     Unreachable(String),
     /// It does not let us in.
@@ -30,7 +30,7 @@ pub(in crate::storage) enum Failure {
 
 /// What a node's words mean, as far as anything follows from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::storage) enum Complaint {
+pub(super) enum Complaint {
     /// There is no such path.
     Absent,
     /// Something is there already.
@@ -66,14 +66,14 @@ const WORDS: [(&str, Complaint); 15] = [
 
 impl Failure {
     /// A transfer that came to no end.
-    pub(in crate::storage) fn of_transfer(error: &reqwest::Error) -> Self {
+    pub(super) fn of_transfer(error: &reqwest::Error) -> Self {
         let text = chain(error);
         // A certificate that does not convince will not do so later.
         if text.contains("invalid peer certificate") { Self::Foreign(text) } else { Self::Unreachable(text) }
     }
 
     /// An answer with another status than 200.
-    pub(in crate::storage) fn of_status(status: StatusCode, body: &[u8]) -> Self {
+    pub(super) fn of_status(status: StatusCode, body: &[u8]) -> Self {
         let said = said(body);
         let told = || format!("status {}: {said}", status.as_u16());
         match status.as_u16() {
@@ -91,19 +91,19 @@ impl Failure {
     }
 
     /// What the node complains of, if it was the node that spoke.
-    pub(in crate::storage) fn complaint(&self) -> Option<Complaint> {
+    pub(super) fn complaint(&self) -> Option<Complaint> {
         let Self::Said(said) = self else { return None };
         let found = WORDS.iter().find(|(words, _)| said.contains(words));
         Some(found.map_or(Complaint::Other, |(_, complaint)| *complaint))
     }
 
     /// Whether this is the node's complaint.
-    pub(in crate::storage) fn is(&self, complaint: Complaint) -> bool {
+    pub(super) fn is(&self, complaint: Complaint) -> bool {
         self.complaint() == Some(complaint)
     }
 
     /// As an error of the store of this name that was to do `what`.
-    pub(in crate::storage) fn during(self, what: &str, store: &str) -> StorageError {
+    pub(super) fn during(self, what: &str, store: &str) -> StorageError {
         let meaning = match &self {
             Self::Denied(_) => Meaning::Denied,
             Self::Foreign(_) => Meaning::Misconfigured,

@@ -1,24 +1,16 @@
-//! Requests to a node, and their answers read to the very end.
-//!
-//! A command of Kubo that fails after it began to answer has said 200 by then, and its body looks complete: only a trailer
-//! tells. So every answer here is read with its trailers, and is bounded in length and in time.
+//! Requests to a node or a cluster, bounded in time and in what they are answered.
 
-use super::failure::{Failure, said_in_trailer};
+pub(super) use super::answer::Answer;
+use super::{answer::MAX_LEN, failure::Failure};
 use crate::storage::{IpfsCredentials, Secret, StorageError};
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
-use jiff::Timestamp;
+use bytes::Bytes;
 use reqwest::{
     Body, Certificate, Client, Method, Url,
-    header::{AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue},
+    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
     redirect,
 };
 use std::{fmt, future::Future, time::Duration};
 
-/// The most bytes of an answer that is read as a whole, or of a line of a longer one.
-const MAX_LEN: usize = 16 * 1024 * 1024;
-/// Where a node says that it failed after all.
-const TRAILER: &str = "x-stream-error";
 /// Lookups and a connection take less, or the network is in trouble.
 const CONNECT: Duration = Duration::from_secs(10);
 
@@ -39,11 +31,11 @@ impl Default for Patience {
 
 /// A server's address and how to be let in there.
 #[derive(Clone)]
-pub(in crate::storage) struct Rpc {
+pub(super) struct Rpc {
     client: Client,
     base: Url,
     headers: HeaderMap,
-    pub(in crate::storage) patience: Patience,
+    pub(super) patience: Patience,
     /// Whether the node may look for content at others. A node of our own has all that is ours, or it is lost.
     pub(super) online: bool,
 }
@@ -60,7 +52,7 @@ impl Rpc {
     /// # Errors
     ///
     /// [`StorageError::Misconfigured`]; neither address nor credentials stand in it, since either may hold a secret.
-    pub(in crate::storage) fn new(
+    pub(super) fn new(
         api: &str,
         path: &str,
         ca: Option<&str>,
@@ -111,13 +103,13 @@ impl Rpc {
     }
 
     /// The server's address for people: without the path of its commands.
-    pub(in crate::storage) fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         let url = self.base.as_str();
         url.split_once("/api/v0").map_or(url, |(address, _)| address).trim_end_matches('/').to_owned()
     }
 
     /// Asks, and returns the answer once its head is there. `query` is encoded here.
-    pub(in crate::storage) async fn send(
+    pub(super) async fn send(
         &self,
         method: Method,
         path: &str,
@@ -186,7 +178,7 @@ fn refs<'a>(query: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
 }
 
 /// `doing`, unless it takes longer than `patience`.
-pub(in crate::storage) async fn within<T>(
+pub(super) async fn within<T>(
     patience: Duration,
     doing: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
@@ -211,94 +203,8 @@ fn headers(credentials: &IpfsCredentials) -> Result<HeaderMap, String> {
     Ok(headers)
 }
 
-/// The body of an answer with status 200.
-#[derive(Debug)]
-pub(in crate::storage) struct Answer {
-    body: Body,
-    headers: HeaderMap,
-    /// How long nothing may come.
-    silence: Duration,
-    /// What came and is not yet part of a line.
-    buffer: BytesMut,
-}
-
-impl Answer {
-    fn new(response: reqwest::Response, silence: Duration) -> Self {
-        let headers = response.headers().clone();
-        Self { body: http::Response::<Body>::from(response).into_body(), headers, silence, buffer: BytesMut::new() }
-    }
-
-    /// The same, but with this patience.
-    pub(in crate::storage) fn patient(self, silence: Duration) -> Self {
-        Self { silence, ..self }
-    }
-
-    /// When the server sent it, by its own clock.
-    pub(in crate::storage) fn date(&self) -> Option<Timestamp> {
-        let date = self.headers.get(DATE)?.to_str().ok()?;
-        Some(jiff::fmt::rfc2822::parse(date).ok()?.timestamp())
-    }
-
-    /// The next bytes; none at the end, if the node has nothing to say against it.
-    pub(in crate::storage) async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        loop {
-            let next = async { self.body.frame().await.transpose().map_err(|error| Failure::of_transfer(&error)) };
-            let Some(frame) = within(self.silence, next).await? else { return Ok(None) };
-            match frame.into_data() {
-                Ok(data) if data.is_empty() => {}
-                Ok(data) => return Ok(Some(data)),
-                Err(frame) => {
-                    let Ok(trailers) = frame.into_trailers() else { continue };
-                    let said =
-                        trailers.get(TRAILER).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-                    if let Some(said) = said.filter(|said| !said.is_empty()) {
-                        return Err(said_in_trailer(&said));
-                    }
-                }
-            }
-        }
-    }
-
-    /// All of it, at most `max_len` bytes.
-    pub(in crate::storage) async fn whole(mut self, max_len: usize) -> Result<Bytes, Failure> {
-        let mut whole = BytesMut::new();
-        while let Some(chunk) = self.chunk().await? {
-            if whole.len() + chunk.len() > max_len {
-                return Err(Failure::Foreign(format!("its answer has more than {max_len} bytes")));
-            }
-            whole.extend_from_slice(&chunk);
-        }
-        Ok(whole.freeze())
-    }
-
-    /// The next line; none at the end. A line is not empty, and ends by itself or with the answer.
-    pub(in crate::storage) async fn line(&mut self) -> Result<Option<Bytes>, Failure> {
-        let mut searched = 0;
-        loop {
-            let unsearched = self.buffer.iter().skip(searched);
-            if let Some(end) = unsearched.into_iter().position(|&byte| byte == b'\n').map(|at| at + searched) {
-                let line = self.buffer.split_to(end + 1).freeze().slice(..end);
-                searched = 0;
-                if line.is_empty() {
-                    continue;
-                }
-                return Ok(Some(line));
-            }
-            searched = self.buffer.len();
-            if searched > MAX_LEN {
-                return Err(Failure::Foreign(format!("a line of its answer has more than {MAX_LEN} bytes")));
-            }
-            match self.chunk().await? {
-                Some(chunk) => self.buffer.extend_from_slice(&chunk),
-                None if self.buffer.is_empty() => return Ok(None),
-                None => return Ok(Some(self.buffer.split().freeze())),
-            }
-        }
-    }
-}
-
 /// Reads JSON of a server.
-pub(in crate::storage) fn json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+pub(super) fn json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(bytes).map_err(|error| Failure::Foreign(format!("its answer cannot be understood: {error}")))
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Added {
 }
 
 /// The request's body, as it is written.
-pub(in crate::storage) struct Upload {
+pub(super) struct Upload {
     pieces: mpsc::Sender<Piece>,
     boundary: String,
     began: bool,
@@ -47,7 +47,7 @@ pub(in crate::storage) struct Upload {
 }
 
 /// The two ends of an upload that has begun.
-pub(in crate::storage) struct Begun {
+pub(super) struct Begun {
     pub upload: Upload,
     pub body: Body,
     pub content_type: HeaderValue,
@@ -61,7 +61,7 @@ enum Piece {
 }
 
 /// Sets an upload up.
-pub(in crate::storage) fn begin() -> Result<Begun, Failure> {
+pub(super) fn begin() -> Result<Begun, Failure> {
     let (pieces, mut receiver) = mpsc::channel(AHEAD);
     let alive = Arc::new(Notify::new());
     // The files are a stranger's, who must not guess it.
@@ -96,7 +96,7 @@ pub(in crate::storage) fn begin() -> Result<Begun, Failure> {
 
 impl Upload {
     /// Begins the file at `path`; what was begun before is at its end then.
-    pub(in crate::storage) async fn file(&mut self, path: &str) -> Result<(), Failure> {
+    pub(super) async fn file(&mut self, path: &str) -> Result<(), Failure> {
         let before = if std::mem::replace(&mut self.began, true) { "\r\n" } else { "" };
         let (boundary, name) = (&self.boundary, percent_encode(path));
         let head = format!(
@@ -107,7 +107,7 @@ impl Upload {
     }
 
     /// Sends bytes of the file that was begun.
-    pub(in crate::storage) async fn bytes(&self, bytes: Bytes) -> Result<(), Failure> {
+    pub(super) async fn bytes(&self, bytes: Bytes) -> Result<(), Failure> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -115,7 +115,7 @@ impl Upload {
     }
 
     /// Sends all of the file that was begun, which must have `size` bytes.
-    pub(in crate::storage) async fn stream(
+    pub(super) async fn stream(
         &self,
         mut stream: BoxStream<'static, Result<Bytes, crate::storage::Broken>>,
         size: u64,
@@ -131,7 +131,7 @@ impl Upload {
     }
 
     /// Ends it: only now can it become anything.
-    pub(in crate::storage) async fn end(self) -> Result<(), Failure> {
+    pub(super) async fn end(self) -> Result<(), Failure> {
         let before = if self.began { "\r\n" } else { "" };
         self.bytes(format!("{before}--{}--\r\n", self.boundary).into()).await?;
         self.piece(Piece::End).await
@@ -166,7 +166,7 @@ pub(super) async fn added(answer: &mut Answer) -> Result<Option<Added>, Failure>
 }
 
 /// Reads an answer while its request is written, as long as there is a sign of life at least once in `patience`.
-pub(in crate::storage) async fn together<R, W>(
+pub(super) async fn together<R, W>(
     alive: &Notify,
     patience: Duration,
     reading: impl Future<Output = Result<R, Failure>>,
