@@ -22,6 +22,9 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
         return;
     }
     let queue = queue::in_order(view, now);
+    if queue.is_empty() {
+        return; // What the others have together matters to nobody: this runs on every turn.
+    }
     // What is under way has its slot, even from one that is older and was seen later.
     let under_way =
         queue.iter().filter(|(_, tracked)| tracked.busy.is_some() && turned_away(tracked, policy, now).is_none());

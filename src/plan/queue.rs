@@ -48,6 +48,9 @@ pub(super) fn in_order(view: &View, now: Now) -> Vec<(&String, &Tracked)> {
         let line = lines.entry(Reverse(*priority)).or_default().entry(owner).or_default();
         line.push(Pending { created: seen.created, name, tracked });
     }
+    if lines.is_empty() {
+        return Vec::new();
+    }
     let started = last_starts(view);
     let mut ordered = Vec::new();
     for owners in lines.into_values() {
