@@ -24,7 +24,7 @@ pub mod sweep;
 mod templates;
 mod wait;
 
-use crate::workflow::Document;
+use crate::workflow::{Document, report::with_causes as chain};
 use std::{io, path::Path, process::ExitCode};
 
 /// The program's arguments.
@@ -110,10 +110,10 @@ fn read(path: &Path) -> Result<check::Readable, check::Unusable> {
     Ok(check::Readable { document, warnings: loaded.oddities() })
 }
 
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+/// What commands run on that wait for networks.
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(|error| format!("the runtime cannot be started: {error}"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `--kubeconfig` and `--namespace`, for every command that asks a cluster with the caller's own rights.
 
-use super::{output::Output, refusal::Refusal};
+use super::{output::Output, refusal::Refusal, runtime};
 use crate::{
     cluster::kube::{Registered, Submitter},
     exit::Exit,
@@ -63,10 +63,9 @@ pub fn record(found: &Registered) -> Result<Option<Record>, Refusal> {
 
 /// Runs a command to its end and says why if it has none.
 pub fn run(form: Output, command: impl Future<Output = Result<Exit, Refusal>>) -> Exit {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let ended = match runtime {
+    let ended = match runtime() {
         Ok(runtime) => runtime.block_on(command),
-        Err(error) => Err(Refusal::new(Exit::Failure, format!("the runtime cannot be started: {error}"))),
+        Err(error) => Err(Refusal::new(Exit::Failure, error)),
     };
     ended.unwrap_or_else(|refusal| refusal.tell(form, &mut io::stdout().lock(), &mut io::stderr().lock()))
 }

@@ -10,6 +10,7 @@ mod tests;
 use super::{
     chain,
     config_args::ConfigArgs,
+    runtime,
     templates::{self, TemplateErrors},
 };
 use crate::{
@@ -104,10 +105,10 @@ pub fn run(args: &RunArgs) -> Exit {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(&format!("the runtime cannot be started: {error}"));
+            complain(&error);
             return Exit::Failure;
         }
     };

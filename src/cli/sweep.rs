@@ -2,7 +2,7 @@
 
 mod answer;
 
-use super::{chain, config_args::ConfigArgs, output::Output, run as engine, stores};
+use super::{chain, config_args::ConfigArgs, output::Output, run as engine, runtime, stores};
 use crate::{
     clock::SystemClock,
     cluster::kube::{ConnectError, Kube, connect},
@@ -81,10 +81,10 @@ pub fn run(args: &SweepArgs) -> Exit {
     }
     // What goes wrong on the way; what comes of it is the answer.
     telemetry::start(Form::Auto, "warn");
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(&format!("the runtime cannot be started: {error}"));
+            complain(&error);
             return Exit::Failure;
         }
     };

@@ -1,6 +1,6 @@
 //! What the admin decided, as far as plans depend on it.
 
-use crate::workflow::{Budget, Resources, Wish};
+use crate::workflow::{Budget, Resources, Wish, duration::doubled};
 use std::time::Duration;
 
 /// The rules that plans follow. Built from the configuration; checked there.
@@ -86,8 +86,7 @@ pub struct Retries {
 impl Retries {
     /// The pause after the `failures`-th failure in a row, from 1.
     pub fn backoff(&self, failures: u32) -> Duration {
-        let doublings = failures.saturating_sub(1).min(20);
-        self.backoff_first.saturating_mul(1 << doublings).min(self.backoff_max)
+        doubled(self.backoff_first, failures.saturating_sub(1), self.backoff_max)
     }
 }
 

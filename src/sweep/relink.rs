@@ -6,10 +6,13 @@ use super::{
     SweepError, Sweeper,
     decide::{Manifest, Workflow},
     settle::said_by,
-    shelf::{limited, with_causes},
+    shelf::limited,
     work::PAGE,
 };
-use crate::storage::{Relinked, ResultStore, Stored};
+use crate::{
+    storage::{Relinked, ResultStore, Stored},
+    workflow::report::with_causes,
+};
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

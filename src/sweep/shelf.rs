@@ -10,6 +10,7 @@ use super::{
 use crate::{
     plan::Now,
     storage::{ResultStore, StorageError, Stored},
+    workflow::report::with_causes,
 };
 use jiff::Timestamp;
 use std::{
@@ -138,9 +139,4 @@ pub(super) async fn limited<T, E: std::error::Error>(
         Ok(Err(error)) => Err(with_causes(&error)),
         Err(_) => Err(format!("no answer within {limit:?}")),
     }
-}
-
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

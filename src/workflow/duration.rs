@@ -27,6 +27,11 @@ pub enum InvalidDuration {
     TooLong,
 }
 
+/// A pause that doubles with each failure, up to the longest.
+pub fn doubled(first: Duration, doublings: u32, longest: Duration) -> Duration {
+    first.saturating_mul(1 << doublings.min(20)).min(longest)
+}
+
 /// Reads a duration: one or more numbers, each with its unit, spaces allowed between them. Parts of a millisecond are
 /// dropped.
 ///

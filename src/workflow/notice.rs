@@ -9,7 +9,7 @@
 //! An attempt is recorded before it is made, by compare-and-swap. So of several engines one makes it, one that dies midway
 //! is followed by another attempt, and what was delivered may be delivered again, but is never forgotten.
 
-use super::{Record, report::clip};
+use super::{Record, duration::doubled, report::clip};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
@@ -151,8 +151,7 @@ pub fn due(record: &Record, patience: &Patience, now: Timestamp) -> Due {
             notice.next_at = None;
             return Due::GiveUp(occasion, Box::new(changed));
         }
-        let doublings = notice.attempts.min(20);
-        let pause = patience.backoff_first.saturating_mul(1 << doublings).min(patience.backoff_max);
+        let pause = doubled(patience.backoff_first, notice.attempts, patience.backoff_max);
         notice.next_at = Some(after(now, pause));
         notice.attempts = notice.attempts.saturating_add(1);
         return Due::Attempt(occasion, Box::new(changed));

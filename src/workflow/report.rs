@@ -122,6 +122,12 @@ pub fn render<R: Serialize>(report: &R) -> String {
     serde_json::to_string(report).unwrap_or_default()
 }
 
+/// An error with its causes, on one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// Cuts `text` to at most `max` bytes at a character boundary, with an ellipsis where something was cut, and replaces
 /// control characters: what strangers wrote is shown on terminals.
 pub fn clip(text: &str, max: usize) -> String {

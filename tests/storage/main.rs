@@ -19,6 +19,7 @@ mod kills;
 mod measured;
 mod mfs_suite;
 mod moments;
+mod object_store_functions;
 mod object_store_suite;
 mod objects;
 mod proxy;

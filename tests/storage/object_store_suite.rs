@@ -4,9 +4,9 @@
 //! SeaweedFS orders its list as a tree (`a/b` before `a-b`) and leaves out what the two orders disagree on. Nothing of ours
 //! uses an offset or an order, and that this is still so is tested here.
 
-use crate::stores;
+use crate::{object_store_functions::object_store_functions, stores};
 use futures::TryStreamExt as _;
-use object_store::{ObjectStore, ObjectStoreExt as _, integration, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt as _, path::Path};
 use std::sync::Arc;
 
 fn bucket() -> Arc<dyn ObjectStore> {
@@ -14,35 +14,7 @@ fn bucket() -> Arc<dyn ObjectStore> {
     stores::open(&target, &credentials).object_store().clone()
 }
 
-macro_rules! passes {
-    ($($name:ident($($argument:expr),*);)*) => {$(
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $name() {
-            integration::$name(&*bucket() $(, $argument)*).await;
-        }
-    )*};
-}
-
-passes! {
-    get_opts();
-    put_opts(true);
-    stream_get();
-    list_uses_directories_correctly();
-    list_with_delimiter();
-    rename_and_copy();
-    copy_if_not_exists();
-    copy_rename_nonexistent_object();
-    put_get_attributes();
-    multipart_race_condition(true);
-    multipart_out_of_order();
-    list_with_offset_exclusivity();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_there_is_not_found() {
-    let error = integration::get_nonexistent_object(&bucket(), None).await.unwrap_err();
-    assert!(matches!(error, object_store::Error::NotFound { .. }), "{error}");
-}
+object_store_functions!(&*bucket());
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_still_orders_its_lists_its_own_way() {

@@ -6,7 +6,7 @@ use super::{
     rpc::Rpc,
 };
 use crate::{
-    storage::{Keys, StorageError, TreeFile, manifest},
+    storage::{ContentUrls, Keys, StorageError, TreeFile, manifest},
     workflow::JobId,
 };
 use bytes::Bytes;
@@ -25,14 +25,45 @@ pub(super) struct Content {
 
 /// `key` as a path below the root, if it is one of this job's. A manifest may have been written by anybody with access to
 /// the store, and a part that is `..` would lead out of the root.
-pub(super) fn own_path<'k>(job: &JobId, key: &'k str) -> Option<&'k str> {
+fn own_path<'k>(job: &JobId, key: &'k str) -> Option<&'k str> {
     let path = object_store::path::Path::parse(key).ok().filter(|path| path.as_ref() == key)?;
     path.prefix_matches(&Keys(job).prefix()).then(|| key.split_once('/').map(|(_, path)| path)).flatten()
 }
 
 impl Content {
-    pub(super) fn missing(&self, key: &str) -> StorageError {
+    fn missing(&self, key: &str) -> StorageError {
         StorageError::Missing { key: key.to_owned(), store: self.store.clone() }
+    }
+
+    /// The bytes of the file of this key, below the root that `root` finds; errors name it by its key.
+    pub(super) async fn read_own(
+        &self,
+        job: &JobId,
+        key: &str,
+        root: impl Future<Output = Result<Option<String>, StorageError>>,
+    ) -> Result<BoxStream<'static, Result<Bytes, StorageError>>, StorageError> {
+        let path = own_path(job, key).ok_or_else(|| self.missing(key))?;
+        let root = root.await?.ok_or_else(|| self.missing(key))?;
+        self.read(&root, path, key).await
+    }
+
+    /// The file's URL at the gateway, which anyone may read for as long as a node has it: on IPFS there is no other.
+    pub(super) async fn link_own(
+        &self,
+        urls: &ContentUrls,
+        job: &JobId,
+        key: &str,
+        root: impl Future<Output = Result<Option<String>, StorageError>>,
+    ) -> Result<Option<String>, StorageError> {
+        let path = own_path(job, key).ok_or_else(|| self.missing(key))?;
+        Ok(root.await?.map(|root| urls.below(&root, path)))
+    }
+
+    /// The keys of all files below a root.
+    pub(super) async fn keys(&self, job: &JobId, root: &str) -> Result<Vec<String>, StorageError> {
+        let files = self.files(root).await;
+        let files = files.map_err(|failure| failure.during("list what is stored", &self.store))?;
+        Ok(files.into_keys().map(|path| format!("{job}/{path}")).collect())
     }
 
     /// The bytes of the manifest; none if there is none. That a block is missing of what is kept is no sign of that.
@@ -44,7 +75,7 @@ impl Content {
     }
 
     /// The bytes of the file at `path`, counted; errors name it by its key.
-    pub(super) async fn read(
+    async fn read(
         &self,
         root: &str,
         path: &str,

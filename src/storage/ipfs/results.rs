@@ -1,6 +1,6 @@
 //! Results on a node, for those who read and delete them.
 
-use super::{Kubo, content::own_path, failure::Complaint};
+use super::{Kubo, failure::Complaint};
 use crate::{
     storage::{Relinked, Removed, ResultStore, StorageError, Stored, TreeStore as _},
     workflow::JobId,
@@ -41,22 +41,18 @@ impl ResultStore for Kubo {
         stored: &Stored,
         key: &str,
     ) -> Result<BoxStream<'static, Result<Bytes, StorageError>>, StorageError> {
-        let content = self.content();
-        let path = own_path(&stored.job, key).ok_or_else(|| content.missing(key))?;
-        let root = self.root(stored).await?.ok_or_else(|| content.missing(key))?;
-        content.read(&root, path, key).await
+        self.content().read_own(&stored.job, key, self.root(stored)).await
     }
 
-    /// The file's URL at the gateway, which anyone may read for as long as the node has it: on IPFS there is no other.
     async fn link(&self, stored: &Stored, key: &str, _: Duration) -> Result<Option<String>, StorageError> {
-        let path = own_path(&stored.job, key).ok_or_else(|| self.content().missing(key))?;
-        Ok(self.root(stored).await?.map(|root| self.urls.below(&root, path)))
+        self.content().link_own(&self.urls, &stored.job, key, self.root(stored)).await
     }
 
     async fn keys(&self, stored: &Stored) -> Result<Option<Vec<String>>, StorageError> {
-        let Some(root) = self.root(stored).await? else { return Ok(Some(Vec::new())) };
-        let files = self.content().files(&root).await.map_err(self.during("list what is stored"))?;
-        Ok(Some(files.into_keys().map(|path| format!("{}/{path}", stored.job)).collect()))
+        match self.root(stored).await? {
+            Some(root) => self.content().keys(&stored.job, &root).await.map(Some),
+            None => Ok(Some(Vec::new())),
+        }
     }
 
     async fn last_written(&self, _: &Stored) -> Result<Option<Timestamp>, StorageError> {
