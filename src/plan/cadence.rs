@@ -20,7 +20,7 @@ pub fn due(view: &View, policy: &Policy, now: Now) -> (Vec<Look>, Option<Duratio
     if let Some(every) = finished_every(view, policy, now) {
         wanted.push((Look::Finished, every));
     }
-    wanted.extend([Look::AuditPods, Look::AuditVolumes].map(|look| (look, cadence.audit)));
+    wanted.extend([Look::AuditPods, Look::AuditVolumes].map(|look| (look, cadence.audit * spacing(view))));
     let wants_a_count = !full && !view.counted() && waits_for_a_slot(view);
     wanted.push((Look::AuditWorkflows, if wants_a_count { cadence.attention / 4 } else { cadence.audit }));
     // A dead engine must be noticed within its lease's duration and a little: its Lease has to be seen as often as it
@@ -42,6 +42,17 @@ pub fn due(view: &View, policy: &Policy, now: Now) -> (Vec<Look>, Option<Duratio
         }
     }
     (due, next)
+}
+
+/// How many workflows make the large audits one round rarer: a list of so many pods takes the engine 20 ms of CPU.
+const SPACED_BY: usize = 250;
+/// The rarest, in rounds. What only an audit shows has deadlines of minutes.
+const SPACED_MOST: usize = 6;
+
+/// How many times rarer than usual all pods and volumes are asked for: what it costs grows with their number, what it shows
+/// does not.
+fn spacing(view: &View) -> u32 {
+    u32::try_from((1 + view.workflows.len() / SPACED_BY).min(SPACED_MOST)).unwrap_or(1)
 }
 
 /// How often to ask for finished pods: never while none of ours can be running.

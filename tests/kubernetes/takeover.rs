@@ -10,12 +10,20 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 use nix::sys::signal::Signal;
-use operator_engine::workflow::{Outcome, Stage, State};
+use operator_engine::{
+    cluster::kube::announce,
+    workflow::{Outcome, Stage, State},
+};
 use std::time::Duration;
 
 const LEASE: SignedDuration = SignedDuration::from_secs(15);
 /// A tick of the Lease: other engines' Leases are looked at this often.
 const TICK: SignedDuration = SignedDuration::from_secs(2);
+
+/// An engine of this name. What it does about notifications is no sign of who has which workflow.
+fn named(name: &str) -> Setup {
+    Setup::named(name).without_notifications()
+}
 
 /// A namespace with workflows whose algorithms run this long, all of them in work.
 async fn at_work(cluster: &'static Cluster, name: &str, first: &str, seconds: u64) -> (Namespace, Kubelet, Engine) {
@@ -27,7 +35,7 @@ async fn at_work(cluster: &'static Cluster, name: &str, first: &str, seconds: u6
     for n in 0..3 {
         namespace.submit(&format!("wf-{n}")).await;
     }
-    let engine = Engine::start(cluster, &namespace, &Setup::named(first));
+    let engine = Engine::start(cluster, &namespace, &named(first));
     for n in 0..3 {
         namespace.pod_in(&format!("wf-{n}-algorithm-0"), "Running").await;
     }
@@ -46,10 +54,14 @@ async fn all_is_well(namespace: &Namespace, kubelet: &Kubelet) {
 }
 
 /// From a moment to the first act on a workflow or a pod that was asked for after it.
+/// Whether it does something about a workflow. The environment is announced by each engine as it starts.
+fn is_act(request: &Request) -> bool {
+    matches!(request.what().as_str(), "patch configmaps" | "create pods") && request.name != announce::NAME
+}
+
 fn first_act_after(namespace: &Namespace, moment: Timestamp) -> (SignedDuration, Request) {
     let requests = audit::in_namespace(namespace.cluster, &namespace.name);
-    let act = |request: &Request| matches!(request.what().as_str(), "patch configmaps" | "create pods");
-    let first = requests.into_iter().find(|request| request.at > moment && act(request) && request.succeeded());
+    let first = requests.into_iter().find(|request| request.at > moment && is_act(request) && request.succeeded());
     let first = first.expect("somebody went on");
     (first.at.duration_since(moment), first)
 }
@@ -75,10 +87,10 @@ pub(crate) async fn a_restarted_container_goes_on_within_a_second(cluster: &'sta
     for _ in 0..RESTARTS {
         engine.kill().await;
         let moment = Timestamp::now();
-        engine = Engine::start(cluster, &namespace, &Setup::named("pod-uid-1"));
+        engine = Engine::start(cluster, &namespace, &named("pod-uid-1"));
         eventually("the new process acts", PATIENCE, async || {
             let requests = audit::in_namespace(cluster, &namespace.name);
-            requests.iter().any(|request| request.at > moment && request.what() == "patch configmaps").then_some(())
+            requests.iter().any(|request| request.at > moment && is_act(request)).then_some(())
         })
         .await;
         delays.push(first_act_after(&namespace, moment).0);
@@ -97,7 +109,7 @@ pub(crate) async fn a_new_engine_takes_over_within_a_lease_and_two_ticks(cluster
     let (namespace, kubelet, engine) = at_work(cluster, "replaced", "pod-uid-1", 25).await;
     engine.kill().await;
     let moment = Timestamp::now();
-    let _engine = Engine::start(cluster, &namespace, &Setup::named("pod-uid-2"));
+    let _engine = Engine::start(cluster, &namespace, &named("pod-uid-2"));
     somebody_holds(&namespace, "pod-uid-2").await;
     let (delay, _) = first_act_after(&namespace, moment);
     assert!(delay <= LEASE + TICK * 2, "{delay}");
@@ -108,7 +120,7 @@ pub(crate) async fn a_new_engine_takes_over_within_a_lease_and_two_ticks(cluster
 
 pub(crate) async fn an_engine_that_runs_already_takes_over_within_a_lease_and_two_ticks(cluster: &'static Cluster) {
     let (namespace, kubelet, engine) = at_work(cluster, "watched", "pod-uid-1", 25).await;
-    let other = Engine::start(cluster, &namespace, &Setup::named("pod-uid-2"));
+    let other = Engine::start(cluster, &namespace, &named("pod-uid-2"));
     tokio::time::sleep(Duration::from_secs(3)).await;
     engine.kill().await;
     let moment = Timestamp::now();
@@ -125,12 +137,12 @@ pub(crate) async fn an_engine_that_is_told_to_stop_hands_over_at_once(cluster: &
     // To one that is started then,
     assert!(engine.terminate().await.success());
     let moment = Timestamp::now();
-    let second = Engine::start(cluster, &namespace, &Setup::named("pod-uid-2"));
+    let second = Engine::start(cluster, &namespace, &named("pod-uid-2"));
     somebody_holds(&namespace, "pod-uid-2").await;
     let (started, _) = first_act_after(&namespace, moment);
     assert!(started <= SignedDuration::from_secs(1), "{started}");
     // and to one that runs already: it looks at the other's Lease at every tick.
-    let third = Engine::start(cluster, &namespace, &Setup::named("pod-uid-3"));
+    let third = Engine::start(cluster, &namespace, &named("pod-uid-3"));
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(second.terminate().await.success());
     let moment = Timestamp::now();
@@ -146,7 +158,7 @@ pub(crate) async fn an_engine_that_is_told_to_stop_hands_over_at_once(cluster: &
 /// A paused process goes on as if nothing had been: what it had planned before meets what was done meanwhile.
 pub(crate) async fn an_engine_that_was_paused_past_its_lease_does_no_harm(cluster: &'static Cluster) {
     let (namespace, kubelet, engine) = at_work(cluster, "paused", "pod-uid-1", 22).await;
-    let other = Engine::start(cluster, &namespace, &Setup::named("pod-uid-2"));
+    let other = Engine::start(cluster, &namespace, &named("pod-uid-2"));
     tokio::time::sleep(Duration::from_secs(3)).await;
     engine.signal(Signal::SIGSTOP);
     let moment = Timestamp::now();
@@ -177,7 +189,7 @@ pub(crate) async fn two_engines_share_the_work_and_never_meet(cluster: &'static 
     const WORKFLOWS: usize = 16;
     let namespace = Namespace::new(cluster, "shared").await;
     let kubelet = namespace.kubelet(|_| Act::Succeed(Duration::from_millis(400)));
-    let setup = |name| Setup::named(name).eager();
+    let setup = |name| named(name).eager();
     let engines = ["pod-uid-1", "pod-uid-2"].map(|name| Engine::start(cluster, &namespace, &setup(name)));
     for n in 0..WORKFLOWS {
         namespace.submit(&format!("wf-{n}")).await;

@@ -6,7 +6,7 @@ use crate::{
 };
 use operator_engine::workflow::{Outcome, digest::Sha256};
 use serde_json::Value;
-use std::{fs, time::Instant};
+use std::{fs, path::PathBuf, time::Instant};
 
 pub(crate) async fn the_penguins_come_out_as_they_should(cluster: &'static Cluster) {
     let site = cluster.shipped().await;
@@ -33,10 +33,17 @@ pub(crate) async fn the_penguins_come_out_as_they_should(cluster: &'static Clust
     }
     // And what the record says of it.
     let results = record.results.unwrap();
-    let manifest = fs::read(site.results("penguins").await.parent().unwrap().join(&results.manifest)).unwrap();
-    assert_eq!(Sha256::of(&manifest), results.manifest_sha256);
-    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
-    assert_eq!(manifest["files"].as_array().unwrap().len() as u64, results.files);
+    let folder = site.results("penguins").await.parent().unwrap().to_owned();
+    let apart = results.adminlogs.expect("admin logs have a place of their own");
+    let files = |manifest: PathBuf, sha256| {
+        let manifest = fs::read(manifest).unwrap();
+        assert_eq!(Sha256::of(&manifest), sha256);
+        let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+        manifest["files"].as_array().unwrap().len() as u64
+    };
+    let outputs = files(folder.join(&results.manifest), results.manifest_sha256);
+    let logs = files(folder.join("_adminlogs").join(&apart.manifest), apart.manifest_sha256);
+    assert_eq!(outputs + logs, results.files);
     assert!(site.text("penguins", "logs/filter.log").await.contains("looked at"), "the filter did not look");
     site.clean("penguins").await;
     assert!(begun.elapsed() < PATIENCE);

@@ -220,3 +220,19 @@ fn a_pod_without_a_cohort_or_too_many_cohorts_make_all_be_asked_for() {
     let more: Vec<_> = (0..101).map(Some).collect();
     assert_eq!(cohort::awaited(&running(&more)), Cohorts::All);
 }
+
+#[test]
+fn all_pods_are_asked_for_more_rarely_where_there_are_many() {
+    for (workflows, expected) in [(249, 10_000), (250, 20_000), (1000, 50_000), (2000, 60_000)] {
+        let mut view = quiet();
+        for n in 0..workflows {
+            run(&mut view, &format!("wf-{n}"), &me(), Progress::Running, ms(100_000));
+        }
+        for look in [Look::AuditPods, Look::AuditVolumes] {
+            let at = ms(100_000 + expected);
+            let before = ms(100_000 + expected - 1);
+            assert!(!is_due(&view, look, before) && is_due(&view, look, at), "{look:?} of {workflows} workflows");
+        }
+        assert!(is_due(&view, Look::AuditWorkflows, ms(110_000)), "others' workflows are found as soon as ever");
+    }
+}

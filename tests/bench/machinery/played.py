@@ -105,8 +105,8 @@ class Cluster:
                                 "labels": {"operator-engine/state": state}},
                    "data": {"workflow.json": json.dumps(DOCUMENT)}}
 
-    def submit(self, count):
-        self.apply(*self.workflows(count))
+    def submit(self, count, prefix="wf"):
+        self.apply(*self.workflows(count, prefix=prefix))
 
     def park(self, count):
         for chunk in range(0, count, 1000):
@@ -114,6 +114,10 @@ class Cluster:
 
     def count(self, kind, selector=""):
         text = self.kubectl("-n", self.namespace, "get", kind, "-l", selector, "-o", "name")
+        return len(text.splitlines())
+
+    def running_pods(self):
+        text = self.kubectl("-n", self.namespace, "get", "pods", "--field-selector=status.phase=Running", "-o", "name")
         return len(text.splitlines())
 
     def wait_until_done(self, count):
@@ -193,7 +197,9 @@ containerStatuses:
     for component, report in REPORTS.items():
         yield stage(f"pod-complete-{component}", "Pod", {
             "selector": {"matchLabels": {"component": component}, "matchExpressions": [
-                alive, expression(".status.phase", "In", "Running")]},
+                alive, expression(".status.phase", "In", "Running"),
+                # Pods of these run for ever.
+                expression('.metadata.labels["workflow"] | startswith("waiting-") | tostring', "NotIn", "true")]},
             "delay": {"durationMilliseconds": 1000, "jitterDurationMilliseconds": 2000},
             "next": {"statusTemplate": """
 phase: Succeeded
