@@ -8,6 +8,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::time::timeout;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy, sink, split},
     net::{TcpListener, TcpStream},
@@ -39,6 +40,9 @@ pub(crate) enum Fault {
 
 /// How much the end of an answer is: more than trailers, less than a head.
 const END: usize = 64;
+
+/// How long a node that is not at the end of its answer waits for the next file at least.
+const PAUSE: Duration = Duration::from_millis(500);
 
 type Script = dyn Fn(&Asked) -> Option<Fault> + Send + Sync;
 
@@ -154,7 +158,23 @@ async fn serve(
     };
     let back = async {
         let (mut passed, mut held) = (None, Vec::new());
-        while from_server.read_buf(&mut held).await? > 0 {
+        loop {
+            match timeout(PAUSE, from_server.read_buf(&mut held)).await {
+                Ok(Ok(0)) => break,
+                Ok(read) => {
+                    read?;
+                }
+                // The node waits for more of the request, so this is not the end.
+                Err(_) => {
+                    if arrives.is_none() && !held.is_empty() {
+                        to_client.write_all(&held).await?;
+                        to_client.flush().await?;
+                        held.clear();
+                        passed = Some(0);
+                    }
+                    continue;
+                }
+            }
             let body = passed
                 .map_or_else(|| held.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4), |_| Some(0));
             let Some(body) = body else { continue };
