@@ -92,7 +92,7 @@ impl History {
 
     /// The rules that were broken, in words. Empty is good.
     ///
-    /// - **once**: of one workflow, stage and attempt there is at most one pod, ever.
+    /// - **once**: of one workflow, stage and attempt there is at most one pod, ever, as long as the workflow is there.
     /// - **intent first**: a pod is created only when the newest record intends exactly that stage and attempt.
     /// - **in order**: a record moves forward: attempts by one, stages in order, and never on from its end.
     /// - **alone**: a pod is created only when every earlier pod of its workflow has ended or is gone.
@@ -169,7 +169,9 @@ impl<'a> Judge<'a> {
     }
 
     fn created(&mut self, at: Duration, workflow: &'a Uid, pod: &'a Uid, stage: Stage, attempt: u32) {
-        if !self.made.insert((workflow, stage, attempt)) {
+        // A request that was under way when its workflow was deleted is carried out, and what it made is collected at once: by
+        // then the name is free, since the workflow's own pods went with it.
+        if !self.made.insert((workflow, stage, attempt)) && !self.gone.contains(workflow) {
             self.breaks(at, "once", format!("{workflow} has a second pod for {stage}/{attempt}"));
         }
         match self.records.get(workflow) {

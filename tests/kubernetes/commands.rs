@@ -245,7 +245,9 @@ pub(crate) async fn results_and_logs_are_found_by_the_record(cluster: &'static C
     let manifest = std::fs::read(store.join("good/manifest.json")).unwrap();
     namespace.submit("good").await;
     let _kubelet = namespace.kubelet(|_| Act::Succeed(Duration::from_millis(20)));
-    let engine = Engine::start(cluster, &namespace, &Setup::new().eager());
+    // What is announced is this test's to say.
+    let setup = Setup::new().eager().with("ENVIRONMENT__ANNOUNCE", "false");
+    let engine = Engine::start(cluster, &namespace, &setup);
     let mut record = namespace.finished("good").await;
     engine.kill().await;
     let results = record.results.as_mut().unwrap();
