@@ -19,7 +19,7 @@ use std::{
 use tokio_rustls::TlsAcceptor;
 
 /// A certificate for 127.0.0.1 that nobody else knows, with its server's side.
-fn certificate(dir: &Path) -> (String, TlsAcceptor) {
+pub(crate) fn certificate(dir: &Path) -> (String, TlsAcceptor) {
     stores::use_ring();
     let (key, certificate, config) = (dir.join("key.pem"), dir.join("certificate.pem"), dir.join("config"));
     let text = "[req]\ndistinguished_name = dn\nx509_extensions = all\n[dn]\n[all]\nsubjectAltName = IP:127.0.0.1\n";

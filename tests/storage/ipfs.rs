@@ -25,6 +25,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        crate::stores::use_ring();
         let server = Server::start("kubo", arguments);
         let target = Ipfs {
             api: server.text("api").to_owned(),

@@ -3,12 +3,20 @@
 use crate::{
     contract::{self, Subject},
     ipfs::{publish_files_as, verified_of},
+    moments::Moments,
     server::Server,
 };
 use async_trait::async_trait;
-use operator_engine::storage::{
-    Credentials, IpfsCluster, IpfsCredentials, Removed, ResultStore, Secret, StorageError, Stored, Target,
-    ipfs::cluster::{self, Cluster},
+use operator_engine::{
+    storage::{
+        Credentials, IpfsCluster, IpfsCredentials, Removed, ResultStore, Secret, StorageError, Stored, Target,
+        ipfs::cluster::{self, Cluster},
+    },
+    workflow::report::{self, PublishReport},
+};
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
 };
 
 struct Bench {
@@ -19,6 +27,7 @@ struct Bench {
 
 impl Bench {
     fn start() -> Self {
+        crate::stores::use_ring();
         let server = Server::start("ipfs-cluster", &[]);
         let target = IpfsCluster {
             api: server.text("api").to_owned(),
@@ -207,4 +216,48 @@ async fn who_may_not_in_is_told_so_and_a_token_is_as_good_as_a_password() {
     let wrong = IpfsCluster { api: bench.target.node.clone(), ..bench.target.clone() };
     let wrong = cluster::open(&wrong, &bench.credentials.ipfs).unwrap();
     assert!(matches!(wrong.jobs().await, Err(StorageError::Misconfigured { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publish_killed_at_any_moment_leaves_one_pin_once_another_attempt_is_through() {
+    let bench = Bench::start();
+    let names: Vec<_> = (0..200).map(|n| format!("{}{n}", if n % 3 == 0 { "deeper/" } else { "" })).collect();
+    let mut moments = Moments(Duration::from_secs(1));
+    let mut in_time = 0;
+    for round in 0..=12 {
+        let contents: Vec<_> = names.iter().map(|name| format!("{round} {name}")).collect();
+        let files: Vec<_> = names.iter().map(String::as_str).zip(contents.iter().map(String::as_bytes)).collect();
+        let (dir, facts) = contract::prepared("wf-1", &files);
+        let attempt = || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_operator-engine"));
+            let facts = serde_json::to_string(&facts).unwrap();
+            command.args(["publish", "--facts", &facts, "--target", &serde_json::to_string(&bench.of()).unwrap()]);
+            command.arg("--data").arg(dir.path()).arg("--termination-log").arg(dir.path().join("report"));
+            let password = format!("basic:{}:{}", bench.server.text("user"), bench.server.text("password"));
+            command.env("IPFS_AUTHORIZATION", password).stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        };
+        if round > 0 {
+            let mut child = attempt().spawn().unwrap();
+            tokio::time::sleep(moments.next(round)).await;
+            let early = child.try_wait().unwrap().is_none();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            moments.learn(early);
+            in_time += usize::from(early);
+        }
+        assert!(attempt().status().unwrap().success());
+        let jobs = bench.cluster().jobs().await.unwrap();
+        assert_eq!(jobs.len(), 1, "{jobs:?}");
+        let report: PublishReport =
+            report::parse(&std::fs::read_to_string(dir.path().join("report")).unwrap()).unwrap();
+        assert_eq!(jobs[0].root, report.published.unwrap().root);
+        for (name, bytes) in &files {
+            let key = format!("wf-1/data/outputs/{name}");
+            assert_eq!(contract::read(&bench.cluster(), &jobs[0], &key).await, *bytes);
+        }
+        let keys = bench.cluster().keys(&jobs[0]).await.unwrap().unwrap();
+        assert_eq!(keys.len(), files.len() + 3, "and publish.log, and the two manifests");
+    }
+    assert!(in_time > 2, "{in_time} kills came in time");
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     contract::{self, prepared, task},
+    identity::certificate,
     ipfs::{Node, assert_only, publish_files},
     ipfs_wire::{Asked, Fault, Wire, answer, trailer_error},
 };
@@ -317,8 +318,7 @@ impl TreeSource for Breaking {
 async fn files_that_break_off_leave_nothing() {
     let node = Node::start(&[]);
     let job = "wf-1".parse().unwrap();
-    type Break = fn() -> Vec<Result<Bytes, Broken>>;
-    let breaks: [Break; 4] = [
+    let breaks: [Pieces; 4] = [
         || vec![Err(Broken)],
         || vec![Ok("a".into()), Err(Broken)],
         || vec![Ok("ab".into())],
@@ -363,4 +363,27 @@ async fn objects_survive_faults_and_leave_no_stage() {
     let stat = node.rpc("files/ls?arg=/objects").await;
     assert!(!stat.contains(".staging"), "{stat}");
     direct.put(&object, "again".into()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_a_certificate_of_ones_own_is_trusted_when_its_ca_is_named_and_not_otherwise() {
+    let node = Node::start(&[]);
+    let dir = tempfile::tempdir().unwrap();
+    let (pem, tls) = certificate(dir.path());
+    let wire = Wire::secured(&node.target.api, Some(tls), |_| None).await;
+    let stranger = Ipfs { api: wire.api.clone(), ..node.target.clone() };
+    let fault = publish_files(&Target::Ipfs(stranger.clone()), "wf-1", &FILES).await.fault.unwrap();
+    assert_eq!((fault.reason.as_str(), fault.retry), ("StorageMisconfigured", false), "{fault:?}");
+    assert!(fault.message.contains("certificate"), "{}", fault.message);
+    assert!(wire.asked().is_empty());
+
+    let trusted = Target::Ipfs(Ipfs { ca: Some(pem), ..stranger.clone() });
+    let report = publish_files(&trusted, "wf-1", &FILES).await;
+    assert_eq!(report.fault, None);
+    assert_only(&node, "wf-1", &report.published.unwrap().root.unwrap()).await;
+    for ca in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        let target = Ipfs { ca: Some(ca.into()), ..stranger.clone() };
+        let error = ipfs::open(&target, &IpfsCredentials::default()).unwrap_err();
+        assert!(matches!(error, StorageError::Misconfigured { .. }), "{error}");
+    }
 }

@@ -8,10 +8,12 @@ use std::{
     },
     time::Duration,
 };
+use tokio::time::timeout;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, copy, sink},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy, sink, split},
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::TlsAcceptor;
 
 /// A request that passes.
 #[derive(Debug, Clone)]
@@ -39,6 +41,9 @@ pub(crate) enum Fault {
 /// How much the end of an answer is: more than trailers, less than a head.
 const END: usize = 64;
 
+/// How long a node that is not at the end of its answer waits for the next file at least.
+const PAUSE: Duration = Duration::from_millis(500);
+
 type Script = dyn Fn(&Asked) -> Option<Fault> + Send + Sync;
 
 pub(crate) struct Wire {
@@ -50,9 +55,19 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) async fn to(api: &str, script: impl Fn(&Asked) -> Option<Fault> + Send + Sync + 'static) -> Self {
+        Self::secured(api, None, script).await
+    }
+
+    /// With `tls` it speaks `https`.
+    pub(crate) async fn secured(
+        api: &str,
+        tls: Option<TlsAcceptor>,
+        script: impl Fn(&Asked) -> Option<Fault> + Send + Sync + 'static,
+    ) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let wire = Self {
-            api: format!("http://{}", listener.local_addr().unwrap()),
+            api: format!("{scheme}://{}", listener.local_addr().unwrap()),
             asked: Arc::default(),
             injected: Arc::default(),
         };
@@ -62,9 +77,16 @@ impl Wire {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (asked, injected, script, node) = (asked.clone(), injected.clone(), script.clone(), node.clone());
+                let tls = tls.clone();
                 tokio::spawn(async move {
                     // Whoever hangs up early is no matter of the wire's.
-                    let _ = serve(client, &node, &asked, &injected, script.as_ref()).await;
+                    let _ = match tls {
+                        None => serve(client, &node, &asked, &injected, script.as_ref()).await,
+                        Some(tls) => match tls.accept(client).await {
+                            Ok(client) => serve(client, &node, &asked, &injected, script.as_ref()).await,
+                            Err(error) => Err(error),
+                        },
+                    };
                 });
             }
         });
@@ -81,7 +103,7 @@ impl Wire {
 }
 
 async fn serve(
-    mut client: TcpStream,
+    mut client: impl AsyncRead + AsyncWrite + Unpin,
     node: &str,
     asked: &Mutex<Vec<Asked>>,
     injected: &AtomicUsize,
@@ -127,7 +149,7 @@ async fn serve(
     let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
     server.write_all(head.as_bytes()).await?;
     server.write_all(&rest).await?;
-    let (mut from_client, mut to_client) = client.split();
+    let (mut from_client, mut to_client) = split(client);
     let (mut from_server, mut to_server) = server.split();
     let forward = async {
         copy(&mut from_client, &mut to_server).await?;
@@ -136,7 +158,23 @@ async fn serve(
     };
     let back = async {
         let (mut passed, mut held) = (None, Vec::new());
-        while from_server.read_buf(&mut held).await? > 0 {
+        loop {
+            match timeout(PAUSE, from_server.read_buf(&mut held)).await {
+                Ok(Ok(0)) => break,
+                Ok(read) => {
+                    read?;
+                }
+                // The node waits for more of the request, so this is not the end.
+                Err(_) => {
+                    if arrives.is_none() && !held.is_empty() {
+                        to_client.write_all(&held).await?;
+                        to_client.flush().await?;
+                        held.clear();
+                        passed = Some(0);
+                    }
+                    continue;
+                }
+            }
             let body = passed
                 .map_or_else(|| held.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4), |_| Some(0));
             let Some(body) = body else { continue };
@@ -145,6 +183,7 @@ async fn serve(
                 Some(len) => held.len().min(len.saturating_sub(passed.unwrap_or(0)).saturating_add(body)),
             };
             to_client.write_all(&held[..now]).await?;
+            to_client.flush().await?;
             held.drain(..now);
             passed = Some(passed.unwrap_or(0) + now.saturating_sub(body));
             if !held.is_empty() && arrives.is_some() {
@@ -156,7 +195,7 @@ async fn serve(
     tokio::select! { done = forward => done, done = back => done }
 }
 
-async fn head(client: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
+async fn head(client: &mut (impl AsyncRead + Unpin)) -> std::io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
