@@ -262,7 +262,7 @@ async fn an_old_node_and_what_is_none_are_refused_before_anything_is_sent() {
     for (said, told) in cases {
         let line = Line::new(&node, to("version", move || Fault::Answer(said.clone()))).await;
         let fault = line.publish("wf-1", &FILES).await.fault.unwrap();
-        assert_eq!((fault.reason.as_str(), fault.retry), ("StorageMisconfigured", false), "{fault:?}");
+        assert_eq!((fault.reason.as_str(), fault.retry), ("StorageMisconfigured", true), "{fault:?}");
         assert!(fault.message.contains(told), "{}", fault.message);
         let stored = Stored { job: "wf-1".parse().unwrap(), root: None };
         assert!(matches!(line.kubo().remove(&stored).await, Err(StorageError::Misconfigured { .. })));
@@ -373,7 +373,7 @@ async fn a_node_with_a_certificate_of_ones_own_is_trusted_when_its_ca_is_named_a
     let wire = Wire::secured(&node.target.api, Some(tls), |_| None).await;
     let stranger = Ipfs { api: wire.api.clone(), ..node.target.clone() };
     let fault = publish_files(&Target::Ipfs(stranger.clone()), "wf-1", &FILES).await.fault.unwrap();
-    assert_eq!((fault.reason.as_str(), fault.retry), ("StorageMisconfigured", false), "{fault:?}");
+    assert_eq!((fault.reason.as_str(), fault.retry), ("StorageMisconfigured", true), "{fault:?}");
     assert!(fault.message.contains("certificate"), "{}", fault.message);
     assert!(wire.asked().is_empty());
 
