@@ -266,6 +266,12 @@ async fn an_old_node_and_what_is_none_are_refused_before_anything_is_sent() {
         assert!(fault.message.contains(told), "{}", fault.message);
         let stored = Stored { job: "wf-1".parse().unwrap(), root: None };
         assert!(matches!(line.kubo().remove(&stored).await, Err(StorageError::Misconfigured { .. })));
+        // So a sweep says it too, and an engine that starts.
+        assert!(matches!(line.kubo().jobs().await, Err(StorageError::Misconfigured { .. })));
+        match line.kubo().outdated().await {
+            Ok(why) => assert!(why.is_some_and(|why| why.contains(told) && told.contains("needed"))),
+            Err(error) => assert!(matches!(error, StorageError::Misconfigured { .. }) && !told.contains("needed")),
+        }
         let object = MfsStore::open(&line.target, &IpfsCredentials::default()).unwrap();
         assert!(object.put(&Path::from("x"), "x".into()).await.is_err());
         let changing = ["add", "files/cp", "files/rm", "files/mkdir", "pin/add", "pin/rm"];
