@@ -4,6 +4,7 @@ use super::StorageError;
 use crate::workflow::JobId;
 use async_trait::async_trait;
 use bytes::Bytes;
+use cid::Cid;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use std::{fmt, time::Duration};
@@ -91,6 +92,19 @@ pub trait ResultStore: fmt::Debug + Send + Sync {
     /// The keys of everything that is stored of it, the manifest included, ordered; none if the store does not tell.
     async fn keys(&self, stored: &Stored) -> Result<Option<Vec<String>>, StorageError> {
         let _ = stored;
+        Ok(None)
+    }
+
+    /// The content id of all of it; none in a store that has no such, or if there is nothing.
+    async fn content_id(&self, stored: &Stored) -> Result<Option<String>, StorageError> {
+        let _ = stored;
+        Ok(None)
+    }
+
+    /// The bytes of a block of a content id, as the store gives them: to be checked by whoever asks. None if it has no such
+    /// block.
+    async fn block(&self, cid: &Cid) -> Result<Option<Bytes>, StorageError> {
+        let _ = cid;
         Ok(None)
     }
 

@@ -7,6 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use cid::Cid;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use reqwest::Method;
@@ -64,6 +65,14 @@ impl ResultStore for Kubo {
             Some(root) => self.content().keys(&stored.job, &root).await.map(Some),
             None => Ok(Some(Vec::new())),
         }
+    }
+
+    async fn content_id(&self, stored: &Stored) -> Result<Option<String>, StorageError> {
+        self.root(stored).await
+    }
+
+    async fn block(&self, cid: &Cid) -> Result<Option<Bytes>, StorageError> {
+        self.content().block(cid).await
     }
 
     async fn last_written(&self, _: &Stored) -> Result<Option<Timestamp>, StorageError> {
