@@ -4,6 +4,8 @@
 //! - The algorithm ended, however: the filter (if any) looks at what came out, then publish runs. A stop that comes
 //!   while the filter runs ends it, and nothing gets out.
 //! - The filter is a gate: unless it exits with 0, no output and no log of the algorithm leaves.
+//! - Publish is a gate as well, where the admin has rules about what may leave: what breaks one stays inside, and publish is
+//!   begun again for the admin's logs alone.
 //! - Publish is tried again until its time is up; nothing is dropped silently.
 //! - Failures of the platform are charged to a budget of their own, and the stage is tried again.
 
@@ -55,6 +57,12 @@ pub fn after(
         }
         return (WriteStep::Retry, next);
     }
+    if matches!(happened, Happened::Leak { .. }) && next.attempt < u32::MAX {
+        // Recorded before another attempt begins: that one is told by the record.
+        conclude(&mut next, stage, happened);
+        next.attempt += 1;
+        return (WriteStep::Retry, next);
+    }
     next.times.entry(stage).or_default().ended = Some(now);
     conclude(&mut next, stage, happened);
     let to = following(&next, stage, ended, policy);
@@ -86,6 +94,10 @@ fn conclude(next: &mut Record, stage: Stage, happened: Happened) {
             return;
         }
         Happened::Failure { outcome, reason, message } => (outcome, reason, message),
+        Happened::Leak { reason, message } => {
+            next.withheld = true;
+            (Outcome::Withheld, reason, message)
+        }
         Happened::Platform { reason, message } => (Outcome::Failed, reason, message),
     };
     if stage == Stage::Filter {

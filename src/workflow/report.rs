@@ -107,6 +107,9 @@ pub struct PublishFault {
     pub message: String,
     /// Whether another attempt may succeed (a store that is down, not a bucket that does not exist).
     pub retry: bool,
+    /// Whether nothing was stored because outputs and logs may not leave: the next attempt is to store the admin's logs alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
 }
 
 /// Reads a report strictly: bounded, one JSON object, no unknown fields. `None` for anything else.

@@ -20,6 +20,8 @@ pub(super) enum Fault {
     Unreadable { path: String, source: io::Error },
     #[error("{store} does not give back the manifest that it has just stored; look at its log")]
     Lost { store: String },
+    #[error("{message}")]
+    Leak { reason: &'static str, message: String },
     #[error("publishing was asked to end early")]
     Interrupted,
     #[error("the task cannot be understood: {message}")]
@@ -38,6 +40,7 @@ impl Fault {
             Self::TooLarge { .. } => "ResultsTooLarge",
             Self::Changed { .. } => "FileChanged",
             Self::Unreadable { .. } => "VolumeUnreadable",
+            Self::Leak { reason, .. } => reason,
             Self::Interrupted => "Interrupted",
             Self::Misunderstood { .. } => "InvalidTask",
             Self::Credentials { .. } => "InvalidCredentials",
@@ -65,6 +68,7 @@ impl Fault {
             Self::TooManyFiles { .. }
             | Self::TooLarge { .. }
             | Self::ManifestTooLarge { .. }
+            | Self::Leak { .. }
             | Self::Misunderstood { .. } => false,
         }
     }
