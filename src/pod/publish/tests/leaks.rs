@@ -95,10 +95,11 @@ async fn an_input_that_is_short_counts_as_a_whole_file_and_one_that_is_empty_nev
 }
 
 #[tokio::test]
-async fn the_algorithm_may_print_itself() {
-    let script = data(1, 4000);
-    let bench = bench(no_copies(), &[("transformations/algorithm", &script)]);
-    bench.write("outputs/itself", &script);
+async fn the_algorithm_may_print_itself_and_what_came_with_it() {
+    let (script, options) = (data(1, 4000), data(2, 2000));
+    let came: [(&str, &[u8]); 2] = [("transformations/algorithm", &script), ("inputs/algoCustomData.json", &options)];
+    let bench = bench(no_copies(), &came);
+    bench.write("outputs/itself", [script, options].concat());
     assert_eq!(bench.publish(&Storage::memory()).await.fault, None);
 }
 
