@@ -34,7 +34,7 @@ pub struct PublishArgs {
     /// Where the admin's logs go, if not there too; in the same form
     #[arg(long, value_name = "JSON")]
     pub adminlogs: Option<String>,
-    /// What may not leave, e.g. {"maxBytes":null,"maxFiles":9,"allowedTypes":[],"refuseCopies":true,"shortestCopy":1024,"maxTimeMs":60000}
+    /// What may not leave, e.g. {"maxFiles":9,"refuseCopies":true}
     #[arg(long, value_name = "JSON")]
     pub leaks: Option<String>,
     /// Where the report goes

@@ -69,6 +69,7 @@ mod tests {
             crate::config::load(&[], variables).map(|loaded| loaded.config.leaks.rules())
         };
         assert!(!with(&[]).unwrap().any(), "all is off unless it is asked for");
+        assert_eq!(with(&[]).unwrap(), LeakRules::default());
         let all = [
             ("MAX_SIZE", "1Mi"),
             ("MAX_FILES", "2"),

@@ -4,9 +4,10 @@ use super::super::walk::Found;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// What may not leave. Unknown members are an error: a mistyped rule would be no rule.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// What may not leave. Absent members have their defaults; unknown members are an error, because a mistyped rule would be no
+/// rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LeakRules {
     /// The most bytes of outputs and logs; none: no bound.
     pub max_bytes: Option<u64>,
@@ -20,6 +21,20 @@ pub struct LeakRules {
     pub shortest_copy: u64,
     /// How long the search for copies may take, in milliseconds.
     pub max_time_ms: u64,
+}
+
+impl Default for LeakRules {
+    /// No rule; the numbers are those of `config/default.toml`, and a test holds them equal.
+    fn default() -> Self {
+        Self {
+            max_bytes: None,
+            max_files: None,
+            allowed_types: Vec::new(),
+            refuse_copies: false,
+            shortest_copy: 1 << 10,
+            max_time_ms: 3_600_000,
+        }
+    }
 }
 
 impl LeakRules {
