@@ -124,6 +124,26 @@ async fn what_cannot_be_compared_stays_inside() {
 }
 
 #[tokio::test]
+async fn a_file_of_a_terabyte_that_is_all_beginning_is_given_up_in_time() {
+    // Wherever one looks, the input may begin.
+    let mut bench = bench(no_copies(), &[("inputs/x/0", &[&[0; 4096][..], b"and more"].concat())]);
+    bench.write_big("outputs/sparse", 1 << 40);
+    bench.max_bytes = u64::MAX;
+    bench.leaks.max_time_ms = 100;
+    assert_eq!(refusal(&bench).await.reason, "CheckTimedOut");
+}
+
+#[tokio::test]
+async fn a_search_that_is_told_to_end_says_nothing_of_the_files() {
+    let bench = bench(no_copies(), &[("inputs/x/0", &data(1, 500))]);
+    bench.write("outputs/copy", data(1, 500));
+    let task = bench.task();
+    task.stop.cancel();
+    let fault = run(task, &Storage::memory().into()).await.fault.unwrap();
+    assert_eq!((fault.reason.as_str(), fault.retry, fault.withheld), ("Interrupted", true, false));
+}
+
+#[tokio::test]
 async fn nothing_of_an_algorithm_leaves_nothing_to_refuse() {
     let mut bench = bench(no_copies(), &[("inputs/x/0", &data(1, 500))]);
     bench.leaks.max_files = Some(0);
