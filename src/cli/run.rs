@@ -138,7 +138,8 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     );
 
     let pages = Pages::new(clock.clone());
-    let cluster = Arc::new(pages.counted(Kube::new(&connection.client, &namespace, settings)));
+    let kube = Kube::new(&connection.client, &namespace, settings).with_secrets(config.workflows.secrets);
+    let cluster = Arc::new(pages.counted(kube));
     let stop = CancellationToken::new();
     if let Some(address) = config.http.listen {
         let listener =

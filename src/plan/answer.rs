@@ -3,6 +3,8 @@
 use super::{
     Action, Failure, Intent, Now, Policy, Target,
     action::{Write, WriteStep},
+    kind::{self, Kind},
+    namesake,
     seen::{LeaseSeen, Leaving, Owner, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, is_pod_of, pod_name},
     trouble::{MAX, obstacle, trouble},
     view::{DocumentSeen, OwnLease, PodTrack, Quarantine, RecordSeen, Refused, Tracked, View, VolumeTrack},
@@ -18,6 +20,8 @@ pub enum Answer {
     Workflow(Option<WorkflowSeen>),
     /// A workflow and its document; none: it does not exist.
     Document(Option<(WorkflowSeen, DocumentSeen)>),
+    /// The workflow of the other kind that has the same name, if there is one.
+    Namesake(Option<WorkflowSeen>),
     /// The volume, just made or found.
     Volume(VolumeSeen),
     /// The pod, just made or found.
@@ -144,6 +148,11 @@ impl View {
                     tracked.document = Some(document);
                 }
             }
+            (_, Answer::Namesake(other)) => {
+                if let Some(tracked) = self.workflows.get_mut(name) {
+                    tracked.name = namesake::learned(other.as_ref());
+                }
+            }
             (_, Answer::Volume(volume)) => {
                 let owner = self.workflows.get(name).and_then(Tracked::uid);
                 if owner.is_some() && owner != volume.owner.as_ref() {
@@ -199,7 +208,7 @@ impl View {
         if !matches!(&tracked.record, RecordSeen::Some(record) if record.holder == self.me) {
             return; // A list that overtook this answer shows that another process has it since.
         }
-        let Some((stage, job)) = write.record.phase.stage().zip(name.parse().ok()) else { return };
+        let Some((stage, job)) = write.record.phase.stage().zip(kind::job(name).ok()) else { return };
         let track = tracked.pods.entry(pod_name(&job, stage, write.record.attempt)).or_default();
         track.intended = true;
         track.since = now.mono;
@@ -280,7 +289,10 @@ impl View {
 
     /// The workflow that a deletion was about, if it is not another one of that name by now.
     fn owned_by(&mut self, owner: &Owner) -> Option<&mut Tracked> {
-        self.workflows.get_mut(owner.job.as_str()).filter(|tracked| tracked.uid() == Some(&owner.uid))
+        let names = [Kind::ConfigMap, Kind::Secret].map(|kind| kind.call(owner.job.as_str()));
+        let is_it = |name: &&String| self.workflows.get(*name).is_some_and(|it| it.uid() == Some(&owner.uid));
+        let name = names.iter().find(is_it)?;
+        self.workflows.get_mut(name)
     }
 }
 

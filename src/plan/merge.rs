@@ -5,6 +5,7 @@
 
 use super::{
     Now, Policy,
+    kind::Kind,
     look::Look,
     seen::{LeaseSeen, Listed, PodSeen, Progress, Version, VolumeSeen, WorkflowSeen},
     standing::Standing,
@@ -30,10 +31,7 @@ impl View {
         if let Some(begun) = self.looks.busy.remove(&look) {
             self.looks.answered.insert(look, begun);
         }
-        let last = self.looks.listed.entry(look).or_default();
-        let newer = version >= *last;
-        *last = version.max(*last);
-        newer
+        is_newer(self.looks.listed.entry(look).or_default(), version)
     }
 
     /// Notes that a list could not be had; it is asked for again after a pause that grows.
@@ -48,17 +46,27 @@ impl View {
         self.looks.failed.insert(look, (failures, now.mono + pause));
     }
 
-    /// Adds a list of workflows.
+    /// Adds a list of workflows that are ConfigMaps.
     pub fn workflows_listed(&mut self, look: Look, list: Listed<WorkflowSeen>, now: Now) {
-        if !self.look_answered(look, list.version) {
-            return;
+        if self.look_answered(look, list.version) {
+            self.of_kind_listed(Kind::ConfigMap, look, list, now);
         }
-        self.looks.workflows = self.looks.workflows.max(list.version);
+    }
+
+    /// Adds the list of workflows that are Secrets, which belongs to the same look.
+    pub fn secrets_listed(&mut self, look: Look, list: Listed<WorkflowSeen>, now: Now) {
+        if is_newer(self.looks.secrets_listed.entry(look).or_default(), list.version) {
+            self.of_kind_listed(Kind::Secret, look, list, now);
+        }
+    }
+
+    fn of_kind_listed(&mut self, kind: Kind, look: Look, list: Listed<WorkflowSeen>, now: Now) {
+        self.looks.saw(kind, list.version);
         let listed: BTreeSet<String> = list.items.iter().map(|seen| seen.name.clone()).collect();
         for seen in list.items {
             self.see_workflow(seen, now);
         }
-        for (name, tracked) in &mut self.workflows {
+        for (name, tracked) in self.workflows.iter_mut().filter(|(name, _)| Kind::of(name) == kind) {
             let known_then = tracked.seen.as_ref().is_some_and(|seen| seen.version <= list.version);
             let in_scope = match look {
                 Look::AuditWorkflows => matches!(tracked.standing(), Standing::Running(_) | Standing::Broken(_)),
@@ -78,7 +86,7 @@ impl View {
 
     /// Adds what is known of one workflow.
     pub fn see_workflow(&mut self, seen: WorkflowSeen, now: Now) {
-        self.looks.workflows = self.looks.workflows.max(seen.version);
+        self.looks.saw(Kind::of(&seen.name), seen.version);
         let tracked = self.workflows.entry(seen.name.clone()).or_insert_with(Tracked::unknown);
         if let Some(old) = &tracked.seen {
             if seen.version < old.version {
@@ -276,4 +284,11 @@ impl View {
             _ => self.looks.workflows,
         }
     }
+}
+
+/// Whether an answer of this version may be believed, after the last one of the same list.
+fn is_newer(last: &mut Version, version: Version) -> bool {
+    let newer = version >= *last;
+    *last = version.max(*last);
+    newer
 }
