@@ -21,11 +21,7 @@ use k8s_openapi::api::core::v1::Secret as Resource;
 use kube::{api::ListParams, core::Request};
 
 /// The object of that name that has the state label, consistently.
-pub(super) async fn labelled(
-    objects: &Objects,
-    name: &str,
-    convert: fn(Object) -> WorkflowSeen,
-) -> Result<Option<WorkflowSeen>, Failure> {
+pub(super) async fn labelled<S>(objects: &Objects, name: &str, convert: fn(Object) -> S) -> Result<Option<S>, Failure> {
     let parameters = ListParams::default().labels(STATE_LABEL).fields(&format!("metadata.name={name}"));
     let found = objects.list(parameters, Request::list_metadata, convert).await.map_err(read_failure)?;
     Ok(found.items.into_iter().next())
