@@ -3,7 +3,7 @@
 use super::{
     Now, Policy,
     cohort::unfinished,
-    look::Look,
+    look::{Look, Looks},
     standing::Standing,
     view::{Tracked, View},
 };
@@ -12,8 +12,12 @@ use std::time::Duration;
 /// A stage counts as young for this long: most configure and publish pods, and quick algorithms, are over by then.
 const YOUNG: Duration = Duration::from_secs(30);
 
-/// The lists that are due now, and when the next one is: monotonic.
-pub fn due(view: &View, policy: &Policy, now: Now) -> (Vec<Look>, Option<Duration>) {
+/// Which lists are wanted, and how often.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted(Vec<(Look, Duration)>);
+
+/// The lists that what is known calls for. As good as the last plan: it looks at every workflow, as a plan does.
+pub fn wanted(view: &View, policy: &Policy, now: Now) -> Wanted {
     let cadence = &policy.cadence;
     let full = view.running() >= usize::try_from(policy.max_jobs).unwrap_or(usize::MAX);
     let mut wanted = vec![(if full { Look::Stopping } else { Look::Attention }, cadence.attention)];
@@ -27,18 +31,22 @@ pub fn due(view: &View, policy: &Policy, now: Now) -> (Vec<Look>, Option<Duratio
     // is renewed, but only while it holds something.
     let leases = if others_hold(view) { policy.lease.retry_period } else { cadence.audit };
     wanted.push((Look::Leases, leases));
+    Wanted(wanted)
+}
 
+/// Those of them that are due now, and when the next one is: monotonic.
+pub fn due(wanted: &Wanted, looks: &Looks, now: Now) -> (Vec<Look>, Option<Duration>) {
     let mut due = Vec::new();
     let mut next: Option<Duration> = None;
-    for (look, every) in wanted {
-        if view.looks.busy.contains_key(&look) {
+    for (look, every) in &wanted.0 {
+        if looks.busy.contains_key(look) {
             continue;
         }
-        let regular = view.looks.answered.get(&look).map(|begun| *begun + every);
-        let after_failure = view.looks.failed.get(&look).map(|(_, until)| *until);
+        let regular = looks.answered.get(look).map(|begun| *begun + *every);
+        let after_failure = looks.failed.get(look).map(|(_, until)| *until);
         match regular.max(after_failure) {
             Some(at) if at > now.mono => next = Some(next.map_or(at, |next| next.min(at))),
-            _ => due.push(look),
+            _ => due.push(*look),
         }
     }
     (due, next)

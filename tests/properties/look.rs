@@ -3,8 +3,7 @@
 use crate::evidence::{at, me};
 use operator_engine::{
     plan::{
-        Now, Policy, View,
-        cadence::due,
+        Now, Policy, View, cadence,
         cohort::{self, Cohort, Cohorts},
         end::End,
         look::Look,
@@ -70,8 +69,13 @@ fn run(view: &mut View, name: &str, holder: &Holder, progress: Progress, now: No
     view.see_pod(pod, now);
 }
 
+/// What is due by what is known at this very moment.
+fn due(view: &View, now: Now) -> (Vec<Look>, Option<Duration>) {
+    cadence::due(&cadence::wanted(view, &Policy::default(), now), &view.looks, now)
+}
+
 fn is_due(view: &View, look: Look, now: Now) -> bool {
-    due(view, &Policy::default(), now).0.contains(&look)
+    due(view, now).0.contains(&look)
 }
 
 /// The moment, in milliseconds after 100 s, at which `look` is due first.
@@ -81,7 +85,7 @@ fn first_due(view: &View, look: Look) -> Option<u64> {
 
 #[test]
 fn a_new_process_asks_for_everything_but_finished_pods_at_once() {
-    let (first, next) = due(&View::new(me()), &Policy::default(), ms(0));
+    let (first, next) = due(&View::new(me()), ms(0));
     assert_eq!(first.len(), 5);
     for look in [Look::Attention, Look::AuditWorkflows, Look::AuditPods, Look::AuditVolumes, Look::Leases] {
         assert!(first.contains(&look), "{look:?}");
@@ -104,7 +108,7 @@ fn each_list_has_its_cadence() {
     for (look, expected) in table {
         assert_eq!(first_due(&view, look), expected, "{look:?}");
     }
-    let (now, next) = due(&view, &Policy::default(), ms(100_000));
+    let (now, next) = due(&view, ms(100_000));
     assert_eq!((now.as_slice(), next), (&[][..], Some(Duration::from_secs(101))), "the next one wakes the loop");
 }
 
@@ -114,7 +118,7 @@ fn a_list_under_way_is_not_asked_again() {
     for look in ALL {
         view.look_begun(look, ms(100_000));
     }
-    let (now, next) = due(&view, &Policy::default(), ms(900_000));
+    let (now, next) = due(&view, ms(900_000));
     assert_eq!((now.as_slice(), next), (&[][..], None));
 }
 
