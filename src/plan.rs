@@ -21,6 +21,7 @@ pub mod action;
 pub mod admission;
 pub mod answer;
 pub mod cadence;
+mod cleaned;
 pub mod cleaning;
 pub mod cohort;
 pub mod drive;

@@ -161,7 +161,7 @@ impl Sandbox {
 
     /// Asks every running pod to end at once: the cluster is going away.
     pub fn kill_all(&self) {
-        self.store().kill_all();
+        self.store().pods.values().for_each(|pod| pod.stop.kill());
     }
 
     /// How many pods are running.

@@ -201,11 +201,10 @@ impl Supervisor {
     }
 
     fn look(&self, view: &View, look: Look) -> BoxFuture<'static, Event> {
-        let (cluster, newest, limit) = (self.cluster.clone(), view.newest(look), self.policy.request_timeout);
-        let newest_secret = view.looks.secrets;
+        let (cluster, newest, limit) = (self.cluster.clone(), view.looks.newest(look), self.policy.request_timeout);
         let cohorts = if look == Look::Finished { cohort::awaited(view) } else { Cohorts::All };
         async move {
-            let asked = tokio::time::timeout(limit, act::look(&*cluster, look, &cohorts, newest, newest_secret));
+            let asked = tokio::time::timeout(limit, act::look(&*cluster, look, &cohorts, newest));
             let not_done = |error: String| Err(Failure::NotDone { error, after: None });
             let result = match AssertUnwindSafe(asked).catch_unwind().await {
                 Ok(Ok(result)) => result,

@@ -36,7 +36,7 @@ pub struct FindArgs {
     /// Which cluster, and which namespace of it.
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// Look for workflows among Secrets too, which needs the right to get and list them
+    /// Look for workflows among Secrets too, which takes the right to list them
     #[arg(long)]
     pub secrets: bool,
 }

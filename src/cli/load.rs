@@ -214,8 +214,9 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
         },
         None => {
             let key = if bounded::is_json(&text) { JSON_KEY } else { YAML_KEY };
-            let mut data = BTreeMap::from([(key.to_owned(), text.clone().into_bytes())]);
-            if let Ok(document) = Document::parse(&text) {
+            let document = Document::parse(&text);
+            let mut data = BTreeMap::from([(key.to_owned(), text.into_bytes())]);
+            if let Ok(document) = document {
                 beside::gather(&folder, document.inline_keys(), &mut data)?;
             }
             Loaded {

@@ -74,6 +74,13 @@ impl Looks {
         *newest = version.max(*newest);
     }
 
+    /// The versions that lists must not be older than: of pods, or of workflows that are ConfigMaps; and of those that are
+    /// Secrets.
+    pub fn newest(&self, look: Look) -> (Version, Version) {
+        let pods = matches!(look, Look::Finished | Look::AuditPods);
+        (if pods { self.pods } else { self.workflows }, self.secrets)
+    }
+
     /// Whether everything was seen once.
     pub fn audited(&self) -> bool {
         Look::AUDIT.iter().all(|look| self.answered.contains_key(look))

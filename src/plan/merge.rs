@@ -286,14 +286,6 @@ impl View {
             !over || tracked.busy.is_some() || tracked.stale
         });
     }
-
-    /// The version that lists of workflows, and of pods, must not be older than.
-    pub fn newest(&self, look: Look) -> Version {
-        match look {
-            Look::Finished | Look::AuditPods => self.looks.pods,
-            _ => self.looks.workflows,
-        }
-    }
 }
 
 /// Whether an answer of this version may be believed, after the last one of the same list.

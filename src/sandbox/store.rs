@@ -134,12 +134,11 @@ impl Store {
             _ => &[State::Active],
         };
         let in_scope = |seen: &&WorkflowSeen| match look {
+            _ if Kind::of(&seen.name) != kind => false,
             Look::Owed => owes(seen),
             _ => seen.state.is_some_and(|state| states.contains(&state)),
         };
-        let of_kind =
-            self.workflows.values().map(|workflow| &workflow.seen).filter(|seen| Kind::of(&seen.name) == kind);
-        let items = of_kind.filter(in_scope).cloned().collect();
+        let items = self.workflows.values().map(|workflow| &workflow.seen).filter(in_scope).cloned().collect();
         Listed { items, version: self.version() }
     }
 
@@ -293,10 +292,6 @@ impl Store {
         self.leases.remove(&lease.name);
         self.next_version();
         Ok(())
-    }
-
-    pub(super) fn kill_all(&mut self) {
-        self.pods.values().for_each(|pod| pod.stop.kill());
     }
 
     pub(super) fn running(&self) -> usize {

@@ -27,8 +27,7 @@ pub(super) async fn look(
     cluster: &dyn Cluster,
     look: Look,
     cohorts: &Cohorts,
-    newest: Version,
-    newest_secret: Version,
+    (newest, newest_secret): (Version, Version),
 ) -> Result<Evidence, Failure> {
     let (cached, cached_secrets) = (Freshness::NotOlderThan(newest), Freshness::NotOlderThan(newest_secret));
     Ok(match look {
