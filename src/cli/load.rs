@@ -65,12 +65,11 @@ impl Loaded {
             ));
         }
         match self.labels.get(STATE_LABEL).map(String::as_str) {
-            Some("pending") => {}
             None if self.is_manifest => odd.push(format!(
                 "the {kind} has no label {STATE_LABEL}: pending, so after kubectl apply no engine sees it; operator-engine submit \
                  sets the label"
             )),
-            None => {}
+            None | Some("pending") => {}
             Some(other) => odd.push(format!(
                 "the {kind}'s label {STATE_LABEL} is {other:?}; no engine begins a workflow whose state is not pending"
             )),
@@ -295,8 +294,8 @@ fn stem(path: &Path, folder: &Path) -> String {
         }
     }
     stem.truncate(MAX_LEN);
-    let stem = stem.trim_end_matches('-');
-    if stem.is_empty() { "workflow".to_owned() } else { stem.to_owned() }
+    let stem = Some(stem.trim_end_matches('-')).filter(|stem| !stem.is_empty());
+    stem.unwrap_or("workflow").to_owned()
 }
 
 #[cfg(test)]

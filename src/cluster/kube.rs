@@ -20,6 +20,7 @@ mod submitter;
 mod wire;
 
 pub use connect::{ConnectError, Connection, connect};
+pub use secrets::decoded;
 pub use submitter::{Log, Registered, Registration, Submitter};
 
 use super::{

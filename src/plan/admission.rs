@@ -6,7 +6,9 @@
 use super::{
     Action, Intent, Now, Plan, Policy, Target, Verdict, WaitingOn,
     action::WriteStep,
-    guarded, kind, namesake, queue,
+    guarded, kind,
+    namesake::{self, NameTrack},
+    queue,
     standing::Standing,
     step::Step,
     transition,
@@ -113,7 +115,10 @@ fn admit(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: Now) 
     let digest = tracked.document.as_ref().and_then(|document| document.as_ref().ok()).map(|document| document.sha256);
     let digest = digest.unwrap_or_else(|| Sha256::of(""));
     match turned_away(view, name, tracked, policy, now) {
-        Some(Away::Name) => return finish(namesake::refused(&view.me, digest, name)),
+        Some(Away::Name) if tracked.name == NameTrack::Taken => {
+            return finish(namesake::refused(&view.me, digest, name));
+        }
+        Some(Away::Name) => return Step::act(name, Intent::FindNamesake),
         Some(Away::Document(faults)) => return finish(transition::refused(&view.me, digest, faults)),
         Some(Away::TooLate(until)) => {
             let message = format!("its order was valid until {until:.0}, and it had not begun by then; order it anew");

@@ -151,7 +151,7 @@ impl View {
             }
             (_, Answer::Namesake(other)) => {
                 if let Some(tracked) = self.workflows.get_mut(name) {
-                    tracked.name = namesake::learned(other.as_ref());
+                    tracked.name = namesake::learned(tracked, other.as_ref());
                 }
             }
             (_, Answer::Volume(volume)) => {

@@ -7,6 +7,7 @@ use super::{
     Now, Policy,
     kind::Kind,
     look::Look,
+    namesake::NameTrack,
     seen::{LeaseSeen, Listed, PodSeen, Progress, Version, VolumeSeen, WorkflowSeen},
     standing::Standing,
     trouble,
@@ -108,6 +109,9 @@ impl View {
         } else if tracked.volume == VolumeTrack::Present {
             // Seen before its workflow was, so whose it is was not compared. Making it again, or the next audit, tells.
             tracked.volume = VolumeTrack::Unknown;
+        }
+        if matches!(tracked.record, RecordSeen::None) && seen.status.is_some() {
+            tracked.name = NameTrack::Unknown;
         }
         tracked.record = match &seen.status {
             None => RecordSeen::None,

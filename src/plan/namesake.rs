@@ -5,8 +5,8 @@
 //! - Of two that have not begun it is the older one, by the server's clock; of the same second, the ConfigMap.
 //! - The other one ends as `refused`, with the reason `NameTaken` in its own record.
 //!
-//! It is looked for twice. Before a claim in the view, which has whatever waits or runs; that is cheap, and all that is needed
-//! as a rule. And after the claim, before anything is created, by a consistent read, which also finds one that is long at
+//! It is looked for twice. Before a claim in the view, which has whatever waits or runs; what is found there, and may be gone by
+//! now, is confirmed by a consistent read. And after the claim, before anything is created, by a consistent read, which also finds one that is long at
 //! its end, or that another engine claims at this moment. Each marks itself and then looks for the other, so of two at
 //! once at least one sees the other, and gives way. (It may be both, if two engines claim them within the same moments.)
 
@@ -18,13 +18,13 @@ use super::{
     transition,
     view::{Tracked, View},
 };
-use crate::workflow::{Record, digest::Sha256, record::Holder};
+use crate::workflow::{Record, State, digest::Sha256, record::Holder};
 use jiff::Timestamp;
 
 /// Whether somebody else has the name: what is known of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum NameTrack {
-    /// Nobody looked since this one was claimed.
+    /// Nobody looked, or not since this one was claimed.
     #[default]
     Unknown,
     /// This one has it.
@@ -55,14 +55,17 @@ fn begun(seen: &WorkflowSeen) -> bool {
     seen.status.as_deref().and_then(|status| Record::parse(status).ok()).is_some_and(|record| has_begun(&record))
 }
 
-/// What a claimed workflow learns from a consistent read of the other one.
-pub(super) fn learned(other: Option<&WorkflowSeen>) -> NameTrack {
-    if other.is_some_and(begun) { NameTrack::Taken } else { NameTrack::Ours }
+/// What a workflow learns from a consistent read of the other one. Once claimed it does not ask any more which is older.
+pub(super) fn learned(tracked: &Tracked, other: Option<&WorkflowSeen>) -> NameTrack {
+    let Some(other) = other else { return NameTrack::Ours };
+    let is_older = tracked.seen.as_ref().is_some_and(|seen| rank(other) < rank(seen));
+    let waits = other.state == Some(State::Pending) && tracked.standing() == Standing::Pending;
+    if begun(other) || (waits && is_older) { NameTrack::Taken } else { NameTrack::Ours }
 }
 
-/// Whether a pending workflow must give way to one in the view.
+/// Whether a pending workflow must give way to one in the view, unless that was found to be gone.
 pub(super) fn gives_way(view: &View, name: &str, tracked: &Tracked, policy: &Policy) -> bool {
-    if !policy.secrets {
+    if !policy.secrets || tracked.name == NameTrack::Ours {
         return false;
     }
     let Some((other, seen)) = view.workflows.get(&namesake(name)).zip(tracked.seen.as_ref()) else { return false };

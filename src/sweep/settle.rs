@@ -14,7 +14,6 @@ use crate::{
     plan::{
         Failure,
         action::{Write, WriteStep},
-        kind::Kind,
         seen::WorkflowSeen,
     },
     storage::{Stored, manifest},
@@ -65,7 +64,7 @@ impl Run<'_> {
         let mut seen = None;
         if !self.dry_run {
             // Between the list and now much may have happened; of this one, nothing is acted upon that is not so now.
-            let read = self.read(job, &work).await;
+            let read = limited(self.request_timeout, work.read(self.archive, job)).await;
             seen = match read {
                 Ok(seen) => seen,
                 Err(error) => {
@@ -101,18 +100,6 @@ impl Run<'_> {
             said.push(Line { job: job.to_string(), store: String::new(), fate: self.delete_record(seen).await });
         }
         said
-    }
-
-    /// The job's workflow as it is now, whatever it is.
-    async fn read(&self, job: &JobId, work: &Work) -> Result<Option<WorkflowSeen>, String> {
-        let read = |name: String| async move { limited(self.request_timeout, self.archive.read(&name)).await };
-        if let Some((_, name)) = &work.name {
-            return read(name.clone()).await;
-        }
-        match read(Kind::ConfigMap.call(job.as_str())).await? {
-            Some(found) => Ok(Some(found)),
-            None => read(Kind::Secret.call(job.as_str())).await,
-        }
     }
 
     fn record_may_go(&self, work: &Work) -> bool {

@@ -8,7 +8,8 @@ use super::{
 use crate::{
     cluster::archive::Archive,
     plan::{
-        Failure, kind,
+        Failure,
+        kind::{self, Kind},
         namesake::{Rank, rank},
         seen::WorkflowSeen,
     },
@@ -30,6 +31,23 @@ pub(super) struct Work {
     pub(super) name: Option<(Rank, String)>,
     /// Where something of it is, or is said to be.
     pub(super) items: Vec<Item>,
+}
+
+impl Work {
+    /// The job's workflow as it is now, whatever it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of the cluster.
+    pub(super) async fn read(&self, archive: &dyn Archive, job: &JobId) -> Result<Option<WorkflowSeen>, Failure> {
+        if let Some((_, name)) = &self.name {
+            return archive.read(name).await;
+        }
+        match archive.read(&Kind::ConfigMap.call(job.as_str())).await? {
+            Some(found) => Ok(Some(found)),
+            None => archive.read(&Kind::Secret.call(job.as_str())).await,
+        }
+    }
 }
 
 /// Something of a workflow in one store.

@@ -37,7 +37,7 @@ use tokio::sync::OnceCell;
 /// Where workflows are Secrets.
 pub(crate) const SECRETS: &str = "contract-secrets";
 /// What holds for ConfigMaps alone; [`a_secret_without_the_label_is_never_read`] says what holds for Secrets.
-const OF_CONFIG_MAPS: &str = "archive::what_is_no_workflow_is_read_and_in_no_page";
+const OF_CONFIG_MAPS: &str = "what_is_no_workflow_is_read_and_in_no_page";
 
 /// A test for each check.
 pub(crate) fn tests() -> Vec<Test> {

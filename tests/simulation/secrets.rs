@@ -214,3 +214,27 @@ async fn live_on(world: &World, life: crate::world::Life) {
     let mut nothing = |_: &_, _: &_| {};
     let _ = engine.run(CancellationToken::new(), &mut nothing).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_name_is_free_the_moment_its_last_workflow_is_deleted() {
+    for (first, second) in [("wf", "secret/wf"), ("secret/wf", "wf")] {
+        for after in 0..60 {
+            let world = with_secrets(happy());
+            world.submit(first);
+            let person = async {
+                // While it waits, runs, is over, is cleaned up.
+                tokio::time::sleep(Duration::from_millis(250 * after + 10)).await;
+                assert!(world.sandbox.delete(first));
+                world.submit(second);
+            };
+            let (_, ()) = tokio::join!(live_a_while(&world), person);
+            assert_eq!(end(&world, second), succeeded(), "{first} was deleted after {after} quarters of a second");
+            world.check();
+        }
+    }
+}
+
+async fn live_a_while(world: &World) {
+    let life = world.life("engine", "engine-1", |_| Fault::None);
+    let _ = tokio::time::timeout(Duration::from_mins(3), live_on(world, life)).await;
+}

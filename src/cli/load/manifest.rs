@@ -2,6 +2,7 @@
 
 use super::{JSON_KEY, LoadError, MAX_FILE_BYTES, YAML_KEY};
 use crate::{
+    cluster::kube::decoded,
     plan::kind::Kind,
     workflow::{
         JobId,
@@ -11,7 +12,6 @@ use crate::{
         },
     },
 };
-use k8s_openapi::ByteString;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -116,7 +116,7 @@ fn bytes(texts: BTreeMap<String, String>) -> BTreeMap<String, Vec<u8>> {
 fn secret(object: &Map<String, Value>) -> Result<BTreeMap<String, Vec<u8>>, LoadError> {
     let mut data = BTreeMap::new();
     for (key, text) in texts("data", object.get("data"))? {
-        let Ok(ByteString(bytes)) = serde_json::from_value(Value::String(text)) else {
+        let Some(bytes) = decoded(text) else {
             let path = format!("data[{:?}]", bounded::one_line(&key));
             let message = "is not base64; put plain text into stringData";
             return Err(LoadError::Manifest { path, message });

@@ -17,7 +17,7 @@ use crate::{
         seen::WorkflowSeen,
     },
 };
-use k8s_openapi::api::core::v1::Secret as Resource;
+use k8s_openapi::{ByteString, api::core::v1::Secret as Resource};
 use kube::{api::ListParams, core::Request};
 
 /// The object of that name that has the state label, consistently.
@@ -59,4 +59,9 @@ impl Kube {
         let read = found.and_then(secret_data);
         Ok(read.map(|(seen, data)| WorkflowRead { seen, document: document_text(&data) }))
     }
+}
+
+/// What a Secret's manifest says in base64; none if it is none.
+pub fn decoded(text: String) -> Option<Vec<u8>> {
+    serde_json::from_value::<ByteString>(text.into()).ok().map(|bytes| bytes.0)
 }
