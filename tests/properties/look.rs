@@ -69,9 +69,32 @@ fn run(view: &mut View, name: &str, holder: &Holder, progress: Progress, now: No
     view.see_pod(pod, now);
 }
 
-/// What is due by what is known at this very moment.
+/// What is due by what is known at this very moment, but for chance.
 fn due(view: &View, now: Now) -> (Vec<Look>, Option<Duration>) {
-    cadence::due(&cadence::wanted(view, &Policy::default(), now), &view.looks, now)
+    let mut policy = Policy::default();
+    policy.cadence.jitter_percent = 0;
+    cadence::due(&cadence::wanted(view, &policy, now), &view.looks, now)
+}
+
+#[test]
+fn by_chance_a_list_comes_a_little_sooner_and_engines_do_not_ask_in_step() {
+    let next = |identity: &str, begun: u64| {
+        let mut view = quiet();
+        view.me.identity = identity.to_owned();
+        view.looks.answered.insert(Look::AuditPods, Duration::from_millis(begun));
+        let wanted = cadence::wanted(&view, &Policy::default(), ms(begun));
+        let is_due = |after: &u64| {
+            let (due, _) = cadence::due(&wanted, &view.looks, ms(begun + after));
+            due.contains(&Look::AuditPods)
+        };
+        (0..20_000).find(is_due).unwrap_or(u64::MAX)
+    };
+    let pauses: Vec<u64> = (0..40).map(|n| next("engine-1", 100_000 + n * 10_000)).collect();
+    assert!(pauses.iter().all(|pause| (9_000..=10_000).contains(pause)), "{pauses:?}");
+    let distinct: std::collections::BTreeSet<&u64> = pauses.iter().collect();
+    assert!(distinct.len() > 20, "they vary: {pauses:?}");
+    assert_eq!(next("engine-1", 100_000), next("engine-1", 100_000), "and can be reckoned again");
+    assert_ne!(next("engine-1", 100_000), next("engine-2", 100_000), "engines differ");
 }
 
 fn is_due(view: &View, look: Look, now: Now) -> bool {
