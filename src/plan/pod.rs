@@ -2,6 +2,7 @@
 
 use super::{
     cohort::Cohort,
+    kind::Kind,
     policy::Policy,
     seen::{Uid, pod_name},
 };
@@ -16,6 +17,8 @@ pub struct PodSpec {
     pub job: JobId,
     /// The workflow's UID: the pod's owner.
     pub owner: Uid,
+    /// What the workflow is: where configure reads it from.
+    pub kind: Kind,
     /// The stage: the label `component`.
     pub stage: Stage,
     /// The attempt, from 0.
@@ -92,6 +95,11 @@ impl Subject {
 }
 
 impl PodSpec {
+    /// What its workflow is called.
+    pub fn workflow(&self) -> String {
+        self.kind.call(self.job.as_str())
+    }
+
     /// The pod's name: deterministic, so that creating it twice is impossible.
     pub fn name(&self) -> String {
         pod_name(&self.job, self.stage, self.attempt)
@@ -103,6 +111,7 @@ impl PodSpec {
 pub fn spec_for(
     job: &JobId,
     owner: &Uid,
+    kind: Kind,
     document: Option<&Arc<Document>>,
     record: &Record,
     stage: Stage,
@@ -135,6 +144,7 @@ pub fn spec_for(
     Some(PodSpec {
         job: job.clone(),
         owner: owner.clone(),
+        kind,
         stage,
         attempt: record.attempt,
         cohort: Cohort::of(record, stage),

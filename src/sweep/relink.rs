@@ -10,6 +10,7 @@ use super::{
     work::PAGE,
 };
 use crate::{
+    plan::kind,
     storage::{Relinked, ResultStore, Stored},
     workflow::report::with_causes,
 };
@@ -59,7 +60,7 @@ impl Sweeper {
             let mut recorded: BTreeMap<&str, Vec<Stored>> = BTreeMap::new();
             for seen in &page.workflows {
                 let workflow = Workflow::of(seen.state, seen.status.as_deref(), seen.created);
-                let (Workflow::Done(held), Ok(job)) = (workflow, seen.name.parse()) else { continue };
+                let (Workflow::Done(held), Ok(job)) = (workflow, kind::job(&seen.name)) else { continue };
                 for (store, _, root) in held.places.into_iter().filter(|_| held.deleted_at.is_none()) {
                     if let (Some((name, _)), Some(root)) = (stores.get_key_value(&store), root) {
                         recorded.entry(name).or_default().push(Stored { job: Clone::clone(&job), root: Some(root) });

@@ -17,6 +17,7 @@ mod people;
 mod platform;
 mod probes;
 mod restarts;
+mod secrets;
 mod site;
 mod stores;
 mod users;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         test!(Group::Together, people::stopping_while_it_runs),
         test!(Group::Together, people::stopping_while_the_filter_looks),
         test!(Group::Together, people::stopping_while_it_publishes),
+        test!(Group::Together, secrets::the_penguins_of_a_secret_come_out_as_they_should),
         test!(Group::Together, stores::results_go_to_a_bucket_and_expire),
         test!(Group::Together, stores::results_go_to_an_ipfs_node_and_expire),
         test!(Group::Together, stores::results_go_to_an_ipfs_cluster_and_expire),

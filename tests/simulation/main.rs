@@ -16,6 +16,7 @@ mod evidence;
 mod exhaustive;
 mod hostile;
 mod rules;
+mod secrets;
 mod storms;
 mod takeover;
 mod world;

@@ -9,6 +9,7 @@ use crate::{
     config,
     plan::{
         cohort::Cohort,
+        kind::Kind,
         pod::{PodSpec, Subject, Task},
         seen::Uid,
     },
@@ -71,6 +72,7 @@ fn spec(stage: Stage, task: Task) -> PodSpec {
     PodSpec {
         job: "wf-1".parse().unwrap(),
         owner: Uid("uid-1".to_owned()),
+        kind: Kind::ConfigMap,
         stage,
         attempt: 0,
         cohort: Cohort(0),

@@ -5,7 +5,7 @@ use crate::{
         manifest::{self, Settings},
         restricted::{Profile, violations},
     },
-    plan::{Policy, pod::spec_for, seen::Uid, transition},
+    plan::{Policy, kind::Kind, pod::spec_for, seen::Uid, transition},
     workflow::{Document, Stage, record::Holder},
 };
 use jiff::Timestamp;
@@ -41,6 +41,6 @@ pub fn sample(stage: Stage, settings: &Settings, policy: &Policy) -> Option<Pod>
     let holder = Holder { lease: "example".to_owned(), identity: "example".to_owned() };
     let record = transition::claimed(&holder, document.sha256, Timestamp::UNIX_EPOCH);
     let owner = Uid("00000000-0000-4000-8000-000000000000".to_owned());
-    let spec = spec_for(&job, &owner, Some(&Arc::new(document)), &record, stage, policy)?;
+    let spec = spec_for(&job, &owner, Kind::ConfigMap, Some(&Arc::new(document)), &record, stage, policy)?;
     Some(manifest::pod(&spec, settings))
 }
