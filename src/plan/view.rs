@@ -31,6 +31,8 @@ pub struct View {
     pub looks: Looks,
     /// Batched deletions under way.
     pub cleaning: Cleaning,
+    /// Whether anything was learned that a plan could depend on. Who plans takes it back.
+    pub news: bool,
 }
 
 /// This engine's Lease.
@@ -157,6 +159,7 @@ impl View {
             leases: BTreeMap::new(),
             looks: Looks::default(),
             cleaning: Cleaning::default(),
+            news: true,
         }
     }
 
