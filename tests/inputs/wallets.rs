@@ -1,4 +1,4 @@
-//! Signatures, byte for byte those of the library that providers check them with (PyPI's eth-account).
+//! Signatures, byte for byte those of the libraries that providers check them with (PyPI's eth-account and web3).
 
 use crate::python::python;
 use operator_engine::ethereum::{Address, OperatorKey, Signature, keccak256};

@@ -282,7 +282,7 @@ fn states(record: &Record) -> [Option<NoticeState>; 2] {
     [&record.notices.start, &record.notices.stop].map(|notice| notice.as_ref().map(|notice| notice.state))
 }
 
-/// As receivers check them: with PyPI's eth-account, against the address that the environment announces.
+/// As receivers check them: with PyPI's web3 and eth-account, against the address that the environment announces.
 fn checked_by_wallets(bodies: &[String]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/seed/receiver.py");
     let mut wallets = Command::new(python()).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

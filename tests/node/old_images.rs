@@ -45,11 +45,11 @@ pub(crate) async fn algo_twice_in_its_entrypoint(cluster: &'static Cluster) {
 /// Its program is root's alone. It is not root here, and is told what it takes.
 pub(crate) async fn one_that_runs_as_root_only(cluster: &'static Cluster) {
     let site = cluster.shipped().await;
-    let rooted = document("operator-engine.test/rootonly:1", "/root/sh $ALGO", "id -u");
+    let rooted = document("operator-engine.test/rootonly:1", "/roots/sh $ALGO", "id -u");
     let record = site.run("it insists on root", "rooted", &rooted).await;
     assert_eq!(told(&record), (Some(Outcome::Failed), Some("CannotStart")), "{record:?}");
     let message = record.message.as_deref().unwrap();
-    for word in ["/root/sh", "user 65532", "insists on root", "pods.allow_root"] {
+    for word in ["/roots/sh", "user 65532", "insists on root", "pods.allow_root"] {
         assert!(message.contains(word), "{word:?} is not in {message:?}");
     }
     assert!(site.text("rooted", "logs/algorithm.log").await.contains("pods.allow_root"), "its author reads it too");
@@ -63,7 +63,7 @@ pub(crate) async fn one_that_runs_as_root_only_where_that_is_allowed(cluster: &'
     cluster.kubectl(&label).unwrap();
     let show = "id -u; cat /proc/self/status | grep CapEff; touch /etc/mine && echo its own files are its own; \
                 echo x > $OUTPUTS/x; umask 077; echo y > $OUTPUTS/y; echo z > $INPUTS/z";
-    let rooted = document("operator-engine.test/rootonly:1", "/root/sh $ALGO", show);
+    let rooted = document("operator-engine.test/rootonly:1", "/roots/sh $ALGO", show);
     let record = site.run("it insists on root, and may", "job", &rooted).await;
     // Its last command failed: inputs are read-only for root too.
     assert_eq!(told(&record), (Some(Outcome::Failed), Some("AlgorithmFailed")), "{record:?}");

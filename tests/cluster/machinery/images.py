@@ -113,9 +113,9 @@ def filter_script(root):
 def rootonly(root):
     """As an image whose author never thought of another user: what it runs is root's, and nobody else's."""
     config = busybox(root)
-    (root / "root").mkdir(mode=0o700)
-    shutil.copy2(root / "bin/busybox", root / "root/sh")
-    (root / "root/sh").chmod(0o700)
+    (root / "roots").mkdir(mode=0o700)
+    shutil.copy2(root / "bin/busybox", root / "roots/sh")
+    (root / "roots/sh").chmod(0o700)
     return config
 
 
