@@ -102,18 +102,22 @@ impl Supervisor {
         let mut looking: FuturesUnordered<BoxFuture<'static, Event>> = FuturesUnordered::new();
         // A plan looks at every workflow, so it is made when something was learned or its time has come, and not for every
         // list that shows nothing.
-        let mut planned_until = Duration::ZERO;
+        let (mut wanted, mut planned_until) = (cadence::Wanted::default(), Duration::ZERO);
         while !stop.is_cancelled() {
             if let OwnLease::Taken { by } = &view.own_lease {
                 return Err(Ended::Replaced { by: by.clone() });
             }
             let now = self.clock.now();
-            let (due, next_look) = cadence::due(&view, &self.policy, now);
+            let plans = std::mem::take(&mut view.news) || now.mono >= planned_until;
+            if plans {
+                wanted = cadence::wanted(&view, &self.policy, now);
+            }
+            let (due, next_look) = cadence::due(&wanted, &view.looks, now);
             for look in due {
                 view.look_begun(look, now);
                 looking.push(self.look(&view, look));
             }
-            if std::mem::take(&mut view.news) || now.mono >= planned_until {
+            if plans {
                 let plan = plan(&view, &self.policy, now);
                 for (name, verdict) in &plan.verdicts {
                     if let Verdict::Quarantined(panic) = verdict {

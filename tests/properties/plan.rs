@@ -474,7 +474,7 @@ proptest! {
             }
             let again = plan(view, policy, *now);
             prop_assert_eq!((&planned.actions, &planned.verdicts, planned.wake), (&again.actions, &again.verdicts, again.wake));
-            let (_, next) = cadence::due(view, policy, *now);
+            let (_, next) = cadence::due(&cadence::wanted(view, policy, *now), &view.looks, *now);
             prop_assert!(next.is_none_or(|next| next > now.mono));
             // The lease is kept, so that there is something to plan. Renewals are checked above.
             if let OwnLease::Held { since, .. } = &mut world.view.own_lease {
