@@ -255,7 +255,7 @@ const ROWS: &[(&str, &str, Fate)] = &[
     (
         "C10",
         "the inputs of all stages were thrown together, and only the first algorithm ran",
-        Fixed(&["stages_run_in_order_each_with_its_own_inputs"]),
+        Fixed(&["the_second_stage_reads_what_the_first_put_out_and_both_are_stored"]),
     ),
     (
         "C11",
@@ -289,7 +289,14 @@ const ROWS: &[(&str, &str, Fate)] = &[
         "a file whose upload failed was dropped, and the job succeeded",
         Fixed(&["whichever_call_fails_the_result_is_whole_or_absent_and_another_attempt_completes_it"]),
     ),
-    ("P3", "the filter's log could never be published", Fixed(&["the_filters_log_is_among_the_admins"])),
+    (
+        "P3",
+        "the filter's log could never be published",
+        Fixed(&[
+            "a_filter_s_words_are_kept_and_so_is_the_algorithm_s_log_as_it_was",
+            "a_filter_s_log_and_what_it_may_not_touch",
+        ]),
+    ),
     (
         "P4",
         "an index was computed and not stored",
