@@ -161,8 +161,8 @@ impl View {
         if tracked.uid().is_some_and(|uid| Some(uid) != pod.owner.as_ref()) {
             return; // An earlier workflow's of the same name: it goes with its owner.
         }
-        let track =
-            tracked.pods.entry(pod.name.clone()).or_insert_with(|| PodTrack { since: now.mono, ..PodTrack::default() });
+        let anew = || PodTrack { since: now.mono, ..PodTrack::default() };
+        let track = tracked.pods.entry(pod.name.clone()).or_insert_with(|| Box::new(anew()));
         if let Some(old) = &track.seen {
             let known = pod.version == old.version && pod.uid == old.uid && !track.missing && !track.gone;
             if pod.version < old.version || known {
@@ -170,8 +170,8 @@ impl View {
             }
             if pod.uid != old.uid {
                 // Deleted and made anew: it waits for reasons of its own, and nobody has asked it to end.
-                let PodTrack { intended, uncertain, .. } = *track;
-                *track = PodTrack { intended, uncertain, since: now.mono, ..PodTrack::default() };
+                let PodTrack { intended, uncertain, .. } = **track;
+                **track = PodTrack { intended, uncertain, ..anew() };
             }
         }
         track.waiting = match (&pod.progress, track.waiting) {

@@ -83,8 +83,8 @@ pub struct Tracked {
     pub record: RecordSeen,
     /// Its document, if it was fetched.
     pub document: Option<DocumentSeen>,
-    /// Its pods, by name.
-    pub pods: BTreeMap<String, PodTrack>,
+    /// Its pods, by name. Boxed: most have one, and a map has room for eleven.
+    pub pods: BTreeMap<String, Box<PodTrack>>,
     /// Whether its volume is there.
     pub volume: VolumeTrack,
     /// An action about it is under way: the action's name.
@@ -230,7 +230,7 @@ impl Tracked {
 
     /// The pod that `record` intends, if anything is known of it.
     pub fn intended_pod(&self, job: &JobId, record: &Record) -> Option<&PodTrack> {
-        self.pods.get(&pod_name(job, record.phase.stage()?, record.attempt))
+        self.pods.get(&pod_name(job, record.phase.stage()?, record.attempt)).map(|pod| &**pod)
     }
 
     /// Its UID, once seen.

@@ -442,7 +442,7 @@ fn check_memory(before: &BTreeMap<String, Tracked>, after: &View) -> Result<(), 
         let owner = |pod: &operator_engine::plan::view::PodTrack| {
             pod.seen.as_ref().is_none_or(|pod| tracked.uid().is_none_or(|uid| pod.owner.as_ref() == Some(uid)))
         };
-        prop_assert!(tracked.pods.values().all(owner), "another workflow's pod: {:?}", tracked);
+        prop_assert!(tracked.pods.values().all(|pod| owner(pod)), "another workflow's pod: {:?}", tracked);
     }
     Ok(())
 }
