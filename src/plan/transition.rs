@@ -5,11 +5,13 @@
 //!   while the filter runs ends it, and nothing gets out.
 //! - The filter is a gate: unless it exits with 0, no output and no log of the algorithm leaves.
 //! - Publish is tried again until its time is up; nothing is dropped silently.
+//! - Of several rounds the next begins when this one is published and nothing stands against it; else it was the last.
 //! - Failures of the platform are charged to a budget of their own, and the stage is tried again.
 
 mod ended;
 mod first;
 mod happened;
+mod rounds;
 
 pub use ended::Ended;
 pub use first::{claimed, record_unreadable, refused, stopped_unclaimed, turned_away};
@@ -18,6 +20,7 @@ use super::{action::WriteStep, policy::Policy, view::Ending};
 use crate::workflow::{Code, Outcome, Phase, Record, Stage, record::MAX_MESSAGE_LEN, report::clip};
 use happened::{Happened, configured, filtered, published, ran};
 use jiff::{SignedDuration, Timestamp};
+use rounds::where_it_is;
 
 /// The most bytes of [`Record::reason`]: one word.
 const MAX_REASON_LEN: usize = 64;
@@ -51,12 +54,15 @@ pub fn after(
         next.not_before = now.checked_add(SignedDuration::try_from(pause).unwrap_or_default()).ok();
         if next.outcome.is_none() {
             next.reason = Some(clip(reason, MAX_REASON_LEN));
-            next.message = Some(clip(message, MAX_MESSAGE_LEN));
+            next.message = Some(clip(&where_it_is(record, message), MAX_MESSAGE_LEN));
         }
         return (WriteStep::Retry, next);
     }
     next.times.entry(stage).or_default().ended = Some(now);
     conclude(&mut next, stage, happened);
+    if stage == Stage::Publish && rounds::go_on(&mut next, now) {
+        return (WriteStep::Transition, next);
+    }
     let to = following(&next, stage, ended, policy);
     enter(&mut next, to, now);
     (if to == Phase::Done { WriteStep::Finish } else { WriteStep::Transition }, next)
@@ -98,7 +104,7 @@ fn conclude(next: &mut Record, stage: Stage, happened: Happened) {
     }
     next.outcome = Some(outcome);
     next.reason = Some(clip(&reason, MAX_REASON_LEN));
-    next.message = Some(clip(&message, MAX_MESSAGE_LEN));
+    next.message = Some(clip(&where_it_is(next, &message), MAX_MESSAGE_LEN));
 }
 
 /// Where a workflow goes after `stage`.

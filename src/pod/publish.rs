@@ -31,7 +31,7 @@ mod progress;
 mod reader;
 #[cfg(test)]
 mod tests;
-mod tree;
+pub(super) mod tree;
 mod upload;
 mod walk;
 
@@ -121,7 +121,7 @@ async fn publish(task: PublishTask, places: &Places) -> Result<Published, Fault>
         tokio::task::spawn_blocking(look).await.map_err(|_| Fault::Interrupted)??
     };
     progress.begin(&walk, places);
-    let cover = Cover { facts, inputs, key };
+    let cover = Cover { result: facts.result(), facts, inputs, key };
     cover.gaps().for_each(|gap| progress.tell(gap));
     let (files, bytes) = (walk.files.len() as u64, walk.files.iter().map(|found| found.size).sum());
     let refused = walk.refused.len() as u64;
@@ -155,7 +155,7 @@ async fn store(
         }
         Place::Tree(store) => at_once::complete(store.as_ref(), tree, cover.clone(), walk, stop, progress).await?,
     };
-    let keys = Keys(&cover.facts.job);
+    let keys = Keys(&cover.result);
     Ok(record::Place {
         store: place.name().to_owned(),
         prefix: keys.prefix().to_string(),
@@ -176,7 +176,7 @@ fn look(
     let tree =
         Tree::open(data.root()).map_err(|source| Fault::Unreadable { path: "the data folder".into(), source })?;
     let folders: &[Folder] = if facts.release { &Folder::ALL } else { &[Folder::Adminlogs] };
-    let mut walk = walk::walk(&tree, folders, Keys(&facts.job), places, limits)?;
+    let mut walk = walk::walk(&tree, folders, Keys(&facts.result()), places, limits)?;
     if let Err(error) = listing::write(&tree, &mut walk, facts) {
         progress.tell(&format!("{} cannot be written: {error}", listing::PATH));
     }

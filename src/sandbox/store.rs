@@ -164,6 +164,7 @@ impl Store {
         let made = Event::PodCreated {
             workflow: spec.owner.clone(),
             pod: seen.uid.clone(),
+            round: spec.round,
             stage: spec.stage,
             attempt: spec.attempt,
         };

@@ -103,7 +103,7 @@ impl Scripted {
     fn store(&self, facts: &Facts) -> Published {
         let facts = Facts { times: BTreeMap::new(), expires_at: None, ..facts.clone() };
         let text = serde_json::to_string(&facts).unwrap();
-        let (manifest, sha256) = (format!("{}/manifest.json", facts.job), Sha256::of(&text));
+        let (manifest, sha256) = (format!("{}/manifest.json", facts.result()), Sha256::of(&text));
         self.stored.lock().unwrap().insert(manifest.clone(), text);
         self.sandbox.get().unwrap().note(Event::Stored { manifest: manifest.clone(), sha256 });
         Published {

@@ -99,6 +99,7 @@ fn row(name: &str, value: String) -> [String; 2] {
 /// One line for each file; a provider's service is one, since how many files it has is known to it alone.
 fn from(source: &Source, document: &Document, fetch: &Fetch) -> Vec<String> {
     match source {
+        Source::Earlier(stage) => vec![format!("the outputs of stages[{stage}]")],
         Source::Urls(files) => files.iter().map(|url| file(url, fetch)).collect(),
         Source::Remote(remote) => {
             let lacks =
@@ -159,6 +160,7 @@ mod tests {
         let digested = FileRef { sha256: Some(Sha256::of("x")), ..url("inline:penguins.csv") };
         let input = |did: &str, source| Input { id: did.parse().unwrap(), did: did.to_owned(), source };
         Document {
+            later: Vec::new(),
             inputs: vec![
                 input(
                     "did:op:aa",

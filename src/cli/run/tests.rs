@@ -39,7 +39,12 @@ const SECRETS: [&str; 13] = [
 fn task(stage: Stage) -> Task {
     let subject = || Subject { dids: "[]".to_owned(), transformation_did: String::new(), secret: String::new() };
     match stage {
-        Stage::Configure => Task::Configure { document: Sha256::of(""), remote: false, buckets: Default::default() },
+        Stage::Configure => Task::Configure {
+            document: Sha256::of(""),
+            remote: false,
+            buckets: Default::default(),
+            earlier: Default::default(),
+        },
         Stage::Algorithm => Task::Algorithm {
             image: "python:3".to_owned(),
             entrypoint: "python $ALGO".to_owned(),
@@ -51,6 +56,7 @@ fn task(stage: Stage) -> Task {
         Stage::Publish => Task::Publish {
             facts: Box::new(Facts {
                 job: "wf-1".parse().unwrap(),
+                stage: 0,
                 outcome: Outcome::Succeeded,
                 reason: None,
                 message: None,
@@ -71,6 +77,7 @@ fn spec(stage: Stage, task: Task) -> PodSpec {
     PodSpec {
         job: "wf-1".parse().unwrap(),
         owner: Uid("uid-1".to_owned()),
+        round: 0,
         stage,
         attempt: 0,
         cohort: Cohort(0),
@@ -129,7 +136,7 @@ fn configure_is_told_of_the_keys_that_its_document_needs_and_of_no_others() {
     let settings = settings(&config::load(&[], environment).unwrap().config).unwrap();
     let told = |remote, buckets: &[&str]| {
         let buckets = buckets.iter().map(|bucket| (*bucket).to_owned()).collect();
-        let task = Task::Configure { document: Sha256::of(""), remote, buckets };
+        let task = Task::Configure { document: Sha256::of(""), remote, buckets, earlier: Default::default() };
         let pod = manifest::pod(&spec(Stage::Configure, task), &settings);
         assert_eq!(restricted::violations(&pod, Profile::Restricted), Vec::<String>::new());
         let env = pod.spec.unwrap().containers.remove(0).env.unwrap_or_default();

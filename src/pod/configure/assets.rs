@@ -1,7 +1,7 @@
 //! The document's assets, in the old engine's order and under its names.
 
 use super::{
-    ConfigureTask, fault,
+    ConfigureTask, earlier, fault,
     fault::{DiskError, FetchError},
     fetch::{Fetcher, Part, Wanted},
     journal::shown,
@@ -94,10 +94,16 @@ impl Assets<'_> {
                 self.fail(code, "NameTaken", &message);
                 continue;
             }
-            self.ddo(id, &input.did, matches!(input.source, Source::Remote(_))).await;
+            if !matches!(input.source, Source::Earlier(_)) {
+                self.ddo(id, &input.did, matches!(input.source, Source::Remote(_))).await;
+            }
             let folder = task.layout.inputs().join(id.as_str());
             if let Err(error) = tree::own_folder(&folder) {
                 self.fail(code, error.reason(), &format!("input {id}: {error}"));
+                continue;
+            }
+            if let Source::Earlier(stage) = input.source {
+                self.outputs(stage, id, &folder).await;
                 continue;
             }
             let number = numbers.entry(id).or_default();
@@ -106,6 +112,41 @@ impl Assets<'_> {
             let asset =
                 Asset { id: Some(id), did: &input.did, what: format!("input {id}"), code, first_mode: READABLE };
             *number += self.files(&asset, &input.source, &folder, name).await;
+        }
+    }
+
+    /// Copies what an earlier stage put out, under the names that it gave.
+    async fn outputs(&mut self, stage: u32, id: &AssetId, folder: &Path) {
+        let (code, what) = (Code::DataProvisioningFailed, format!("input {id}"));
+        let Some(outputs) = self.task.earlier.get(&stage) else {
+            let message = format!("{what}: the outputs of stages[{stage}] are not at hand");
+            return self.fail(code, "NoOutputs", &message);
+        };
+        let room = self.task.policy.max_files.saturating_sub(self.named);
+        let found = match earlier::find(outputs, room).await {
+            Ok(found) => found,
+            Err(error) => {
+                let error = if let FetchError::TooManyFiles(_) = error {
+                    FetchError::TooManyFiles(self.task.policy.max_files)
+                } else {
+                    error
+                };
+                return self.fail(code, error.reason(), &format!("{what}: {error}"));
+            }
+        };
+        self.named = self.named.saturating_add(found.entries);
+        for left in &found.left_out {
+            self.fetcher.journal().line(format!("{what}: left out {left}"));
+        }
+        for file in &found.files {
+            let what = format!("{what}, file {:?} of stages[{stage}]", file.relative);
+            match self.fetcher.place(&folder.join(&file.relative), &what, |caps| file.copy(folder, caps)).await {
+                Ok(stored) => {
+                    self.files += 1;
+                    self.bytes = self.bytes.saturating_add(stored.bytes);
+                }
+                Err(error) => return self.fail(code, error.reason(), &format!("{what}: {error}")),
+            }
         }
     }
 
@@ -147,6 +188,7 @@ impl Assets<'_> {
         let Asset { what, code, .. } = asset;
         let service;
         let parts: Vec<Part<'_>> = match source {
+            Source::Earlier(_) => Vec::new(),
             Source::Urls(urls) => urls.iter().map(Part::Url).collect(),
             Source::Remote(remote) => match self.service(asset, remote).await {
                 Ok(found) => {
