@@ -14,6 +14,7 @@ mod bites;
 mod evidence;
 mod exhaustive;
 mod hostile;
+mod rounds;
 mod rules;
 mod storms;
 mod takeover;

@@ -1,7 +1,9 @@
 //! The document's assets, in the old engine's order and under its names.
 
 use super::{
-    ConfigureTask, earlier, fault,
+    ConfigureTask,
+    earlier::Bring,
+    fault,
     fault::{DiskError, FetchError},
     fetch::{Fetcher, Part, Wanted},
     journal::shown,
@@ -117,36 +119,15 @@ impl Assets<'_> {
 
     /// Copies what an earlier stage put out, under the names that it gave.
     async fn outputs(&mut self, stage: u32, id: &AssetId, folder: &Path) {
-        let (code, what) = (Code::DataProvisioningFailed, format!("input {id}"));
-        let Some(outputs) = self.task.earlier.get(&stage) else {
-            let message = format!("{what}: the outputs of stages[{stage}] are not at hand");
-            return self.fail(code, "NoOutputs", &message);
-        };
-        let room = self.task.policy.max_files.saturating_sub(self.named);
-        let found = match earlier::find(outputs, room).await {
-            Ok(found) => found,
-            Err(error) => {
-                let error = if let FetchError::TooManyFiles(_) = error {
-                    FetchError::TooManyFiles(self.task.policy.max_files)
-                } else {
-                    error
-                };
-                return self.fail(code, error.reason(), &format!("{what}: {error}"));
+        let (max, what) = (self.task.policy.max_files, format!("input {id}"));
+        let bring = Bring { task: self.task, stage, folder, room: max.saturating_sub(self.named), what: &what };
+        match bring.all(&mut self.fetcher).await {
+            Ok(brought) => {
+                self.named = self.named.saturating_add(brought.entries);
+                self.files += brought.files;
+                self.bytes = self.bytes.saturating_add(brought.bytes);
             }
-        };
-        self.named = self.named.saturating_add(found.entries);
-        for left in &found.left_out {
-            self.fetcher.journal().line(format!("{what}: left out {left}"));
-        }
-        for file in &found.files {
-            let what = format!("{what}, file {:?} of stages[{stage}]", file.relative);
-            match self.fetcher.place(&folder.join(&file.relative), &what, |caps| file.copy(folder, caps)).await {
-                Ok(stored) => {
-                    self.files += 1;
-                    self.bytes = self.bytes.saturating_add(stored.bytes);
-                }
-                Err(error) => return self.fail(code, error.reason(), &format!("{what}: {error}")),
-            }
+            Err(error) => self.fail(Code::DataProvisioningFailed, error.reason(), &format!("{what}: {error}")),
         }
     }
 

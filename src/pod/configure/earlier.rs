@@ -7,7 +7,9 @@
 //! configure ends, and is emptied before it is tried again.
 
 use super::{
+    ConfigureTask,
     fault::{DiskError, FetchError},
+    fetch::Fetcher,
     sink::{Caps, Stored},
 };
 use crate::{pod::publish::tree::Tree, workflow::digest::Hasher};
@@ -24,30 +26,70 @@ const MAX_DEPTH: usize = 32;
 /// How much is read at once.
 const CHUNK: usize = 256 * 1024;
 
-/// What an earlier stage put out.
-pub(super) struct Found {
-    /// Regular files, ordered by path.
-    pub(super) files: Vec<Output>,
+/// A data set to be made of an earlier stage's outputs.
+pub(super) struct Bring<'a> {
+    pub(super) task: &'a ConfigureTask,
+    /// Which stage's.
+    pub(super) stage: u32,
+    /// The data set's folder, which is empty.
+    pub(super) folder: &'a Path,
+    /// How many files and folders there may be.
+    pub(super) room: u64,
+    /// The data set's name in the log.
+    pub(super) what: &'a str,
+}
+
+/// What was brought.
+pub(super) struct Brought {
+    /// Files.
+    pub(super) files: u64,
+    /// Their bytes.
+    pub(super) bytes: u64,
     /// Everything that has a name, folders included.
     pub(super) entries: u64,
+}
+
+impl Bring<'_> {
+    /// Copies all of it.
+    pub(super) async fn all(&self, fetcher: &mut Fetcher<'_>) -> Result<Brought, FetchError> {
+        let Self { task, stage, folder, room, what } = *self;
+        let missing = || FetchError::NotFound(format!("outputs of stages[{stage}]"));
+        let outputs = task.earlier.get(&stage).ok_or_else(missing)?.clone();
+        let max_files = task.policy.max_files;
+        let looked = tokio::task::spawn_blocking(move || look(&outputs, room, max_files)).await;
+        let looked = looked.map_err(io::Error::other);
+        let found = looked.map_err(DiskError::while_doing("looking at an earlier stage's outputs"))??;
+        for left in &found.left_out {
+            fetcher.journal().line(format!("{what}: left out {left}"));
+        }
+        let mut brought = Brought { files: 0, bytes: 0, entries: found.entries };
+        for file in &found.files {
+            let what = format!("{what}, file {:?} of stages[{stage}]", file.relative);
+            let target = folder.join(&file.relative);
+            brought.bytes += fetcher.place(&target, &what, |caps| file.copy(&target, caps)).await?.bytes;
+            brought.files += 1;
+        }
+        Ok(brought)
+    }
+}
+
+/// What an earlier stage put out.
+struct Found {
+    /// Regular files, ordered by path.
+    files: Vec<Output>,
+    /// Everything that has a name, folders included.
+    entries: u64,
     /// What is not taken, and why.
-    pub(super) left_out: Vec<String>,
+    left_out: Vec<String>,
 }
 
 /// A regular file among them.
-pub(super) struct Output {
+struct Output {
     tree: Tree,
-    pub(super) relative: PathBuf,
+    relative: PathBuf,
 }
 
-/// Looks what there is in `outputs`, at most `most` entries.
-pub(super) async fn find(outputs: &Path, most: u64) -> Result<Found, FetchError> {
-    let outputs = outputs.to_owned();
-    let looked = tokio::task::spawn_blocking(move || look(&outputs, most)).await;
-    looked.map_err(io::Error::other).map_err(DiskError::while_doing("looking at an earlier stage's outputs"))?
-}
-
-fn look(outputs: &Path, most: u64) -> Result<Found, FetchError> {
+fn look(outputs: &Path, room: u64, max_files: u64) -> Result<Found, FetchError> {
     let failed = |path: &Path| DiskError::while_doing(format!("looking into {}", path.display()));
     let tree = Tree::open(outputs).map_err(failed(outputs))?;
     let mut found = Found { files: Vec::new(), entries: 0, left_out: Vec::new() };
@@ -67,8 +109,8 @@ fn look(outputs: &Path, most: u64) -> Result<Found, FetchError> {
         for entry in entries {
             let entry = entry.map_err(failed(&folder))?;
             found.entries += 1;
-            if found.entries > most {
-                return Err(FetchError::TooManyFiles(most));
+            if found.entries > room {
+                return Err(FetchError::TooManyFiles(max_files));
             }
             let relative = folder.join(entry.file_name());
             let kind = entry.file_type().map_err(failed(&relative))?;
@@ -92,17 +134,15 @@ fn look(outputs: &Path, most: u64) -> Result<Found, FetchError> {
 }
 
 impl Output {
-    /// Copies it below `folder`.
-    pub(super) async fn copy(&self, folder: &Path, caps: Caps) -> Result<Stored, FetchError> {
-        let (tree, relative, folder) = (self.tree.clone(), self.relative.clone(), folder.to_owned());
-        let copied = tokio::task::spawn_blocking(move || copy(&tree, &relative, &folder, caps)).await;
+    async fn copy(&self, target: &Path, caps: Caps) -> Result<Stored, FetchError> {
+        let (tree, relative, target) = (self.tree.clone(), self.relative.clone(), target.to_owned());
+        let copied = tokio::task::spawn_blocking(move || copy(&tree, &relative, &target, caps)).await;
         copied.map_err(io::Error::other).map_err(DiskError::while_doing("copying an earlier stage's output"))?
     }
 }
 
-fn copy(tree: &Tree, relative: &Path, folder: &Path, caps: Caps) -> Result<Stored, FetchError> {
+fn copy(tree: &Tree, relative: &Path, target: &Path, caps: Caps) -> Result<Stored, FetchError> {
     let reading = || DiskError::while_doing(format!("reading {}", relative.display()));
-    let target = folder.join(relative);
     let writing = || DiskError::while_doing(format!("writing {}", target.display()));
     let mut from = tree.file(relative).map_err(reading())?;
     if !from.metadata().map_err(reading())?.is_file() {
@@ -111,7 +151,7 @@ fn copy(tree: &Tree, relative: &Path, folder: &Path, caps: Caps) -> Result<Store
     if let Some(parent) = target.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(writing())?;
     }
-    let mut to = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&target).map_err(writing())?;
+    let mut to = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(target).map_err(writing())?;
     let (mut hasher, mut bytes, mut buffer) = (Hasher::default(), 0u64, vec![0; CHUNK]);
     loop {
         let read = from.read(&mut buffer).map_err(reading())?;

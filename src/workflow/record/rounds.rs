@@ -1,7 +1,7 @@
 //! What the record of a document with several stages says of those that are not in hand.
 
 use super::{Record, Results, Times, Usage};
-use crate::workflow::Stage;
+use crate::workflow::{Phase, Stage};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -42,6 +42,13 @@ impl Record {
     /// Whether there is more than one round.
     pub fn has_rounds(&self) -> bool {
         self.round > 0 || !self.ahead.is_empty()
+    }
+
+    /// Its phase, with the number of the document's stage before it if there are several: `1:algorithm`.
+    pub fn place(&self) -> String {
+        let round =
+            if self.has_rounds() && self.phase != Phase::Done { format!("{}:", self.round) } else { String::new() };
+        format!("{round}{}", self.phase.as_str())
     }
 
     /// When the workflow was started.
