@@ -100,35 +100,45 @@ impl Supervisor {
         let mut edges = Edges::default();
         let mut acting: FuturesUnordered<BoxFuture<'static, Event>> = FuturesUnordered::new();
         let mut looking: FuturesUnordered<BoxFuture<'static, Event>> = FuturesUnordered::new();
+        // A plan looks at every workflow, so it is made when something was learned or its time has come, and not for every
+        // list that shows nothing.
+        let (mut wanted, mut planned_until) = (cadence::Wanted::default(), Duration::ZERO);
         while !stop.is_cancelled() {
             if let OwnLease::Taken { by } = &view.own_lease {
                 return Err(Ended::Replaced { by: by.clone() });
             }
             let now = self.clock.now();
-            let (due, next_look) = cadence::due(&view, &self.policy, now);
+            let plans = std::mem::take(&mut view.news) || now.mono >= planned_until;
+            if plans {
+                wanted = cadence::wanted(&view, &self.policy, now);
+            }
+            let (due, next_look) = cadence::due(&wanted, &view.looks, now);
             for look in due {
                 view.look_begun(look, now);
                 looking.push(self.look(&view, look));
             }
-            let plan = plan(&view, &self.policy, now);
-            for (name, verdict) in &plan.verdicts {
-                if let Verdict::Quarantined(panic) = verdict {
-                    view.quarantine(name, panic.clone());
+            if plans {
+                let plan = plan(&view, &self.policy, now);
+                for (name, verdict) in &plan.verdicts {
+                    if let Verdict::Quarantined(panic) = verdict {
+                        view.quarantine(name, panic.clone());
+                    }
                 }
-            }
-            for action in &plan.actions {
-                // The Lease is what all others hang by, so it never queues behind them.
-                if acting.len() < self.concurrency || action.target == Target::OwnLease {
-                    view.action_begun(action);
-                    acting.push(self.act(action.clone(), now.mono));
+                for action in &plan.actions {
+                    // The Lease is what all others hang by, so it never queues behind them.
+                    if acting.len() < self.concurrency || action.target == Target::OwnLease {
+                        view.action_begun(action);
+                        acting.push(self.act(action.clone(), now.mono));
+                    }
                 }
+                edges.report(&view, &plan);
+                watch(&view, &plan);
+                view.forget();
+                planned_until = plan.wake.unwrap_or(Duration::MAX).min(now.mono + IDLE);
             }
-            edges.report(&view, &plan);
-            watch(&view, &plan);
-            view.forget();
 
-            let wake = plan.wake.into_iter().chain(next_look).min().unwrap_or(now.mono + self.policy.cadence.attention);
-            let pause = wake.saturating_sub(now.mono).clamp(Duration::from_millis(1), IDLE);
+            let wake = next_look.map_or(planned_until, |look| look.min(planned_until));
+            let pause = wake.saturating_sub(now.mono).max(Duration::from_millis(1));
             let event = tokio::select! {
                 Some(event) = acting.next() => event,
                 Some(event) = looking.next() => event,

@@ -14,6 +14,8 @@ pub struct Cadence {
     pub finished_young_every: Duration,
     /// Between looks at everything.
     pub audit_every: Duration,
+    /// How much sooner than that, at most, each look comes: in percent.
+    pub jitter_percent: u32,
     /// The limit of one request.
     pub request_timeout: Duration,
     /// Requests under way at once.
@@ -30,6 +32,7 @@ impl Cadence {
             finished_every: values.duration("loop.finished_every", EVERY),
             finished_young_every: values.duration("loop.finished_young_every", EVERY),
             audit_every: values.duration("loop.audit_every", EVERY),
+            jitter_percent: values.whole("loop.jitter_percent", 0..=50),
             request_timeout: values.duration("loop.request_timeout", EVERY),
             concurrency: values.whole("loop.concurrency", 1..=256),
         }

@@ -105,6 +105,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("loop.finished_every", "3s"),
     ("loop.finished_young_every", "300ms"),
     ("loop.audit_every", "1m"),
+    ("loop.jitter_percent", "3"),
     ("loop.request_timeout", "5s"),
     ("loop.concurrency", "9"),
     ("lease.duration", "20s"),

@@ -55,6 +55,7 @@ impl View {
         policy: &Policy,
         now: Now,
     ) {
+        self.news = true;
         self.not_busy(action);
         match (&action.target, result) {
             (Target::Workflow(name), Ok(answer)) => self.workflow_answered(name, &action.intent, answer, now),
@@ -91,6 +92,7 @@ impl View {
 
     /// Notes that the engine itself failed over this action's workflow: it is left alone until it changes.
     pub fn action_panicked(&mut self, action: &Action, panic: String) {
+        self.news = true;
         self.not_busy(action);
         if let Target::Workflow(name) = &action.target {
             if let (Some(tracked), Intent::CreatePod(spec)) = (self.workflows.get_mut(name), &action.intent) {

@@ -3,17 +3,44 @@
 use super::{
     Now, Policy,
     cohort::unfinished,
-    look::Look,
+    look::{Look, Looks},
     standing::Standing,
     view::{Tracked, View},
 };
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::Duration,
+};
 
 /// A stage counts as young for this long: most configure and publish pods, and quick algorithms, are over by then.
 const YOUNG: Duration = Duration::from_secs(30);
 
-/// The lists that are due now, and when the next one is: monotonic.
-pub fn due(view: &View, policy: &Policy, now: Now) -> (Vec<Look>, Option<Duration>) {
+/// Which lists are wanted, and how often.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    every: Vec<(Look, Duration)>,
+    jitter: Jitter,
+}
+
+/// Makes each pause a little shorter, so that engines that were started together do not go on asking together. Chance
+/// that anybody can reckon again: it follows from who asks, what, and when it was last asked.
+#[derive(Debug, Clone, Default)]
+struct Jitter {
+    identity: String,
+    percent: u32,
+}
+
+impl Jitter {
+    fn shorten(&self, every: Duration, look: Look, begun: Duration) -> Duration {
+        let mut hasher = DefaultHasher::new();
+        (&self.identity, look, begun).hash(&mut hasher);
+        let share = u32::try_from(hasher.finish() % 1000).unwrap_or_default() * self.percent; // of 100,000
+        every - every * share / 100_000
+    }
+}
+
+/// The lists that what is known calls for. As good as the last plan: it looks at every workflow, as a plan does.
+pub fn wanted(view: &View, policy: &Policy, now: Now) -> Wanted {
     let cadence = &policy.cadence;
     let full = view.running() >= usize::try_from(policy.max_jobs).unwrap_or(usize::MAX);
     let mut wanted = vec![(if full { Look::Stopping } else { Look::Attention }, cadence.attention)];
@@ -27,18 +54,23 @@ pub fn due(view: &View, policy: &Policy, now: Now) -> (Vec<Look>, Option<Duratio
     // is renewed, but only while it holds something.
     let leases = if others_hold(view) { policy.lease.retry_period } else { cadence.audit };
     wanted.push((Look::Leases, leases));
+    let jitter = Jitter { identity: view.me.identity.clone(), percent: cadence.jitter_percent };
+    Wanted { every: wanted, jitter }
+}
 
+/// Those of them that are due now, and when the next one is: monotonic.
+pub fn due(wanted: &Wanted, looks: &Looks, now: Now) -> (Vec<Look>, Option<Duration>) {
     let mut due = Vec::new();
     let mut next: Option<Duration> = None;
-    for (look, every) in wanted {
-        if view.looks.busy.contains_key(&look) {
+    for (look, every) in &wanted.every {
+        if looks.busy.contains_key(look) {
             continue;
         }
-        let regular = view.looks.answered.get(&look).map(|begun| *begun + every);
-        let after_failure = view.looks.failed.get(&look).map(|(_, until)| *until);
+        let regular = looks.answered.get(look).map(|begun| *begun + wanted.jitter.shorten(*every, *look, *begun));
+        let after_failure = looks.failed.get(look).map(|(_, until)| *until);
         match regular.max(after_failure) {
             Some(at) if at > now.mono => next = Some(next.map_or(at, |next| next.min(at))),
-            _ => due.push(look),
+            _ => due.push(*look),
         }
     }
     (due, next)

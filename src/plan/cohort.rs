@@ -81,6 +81,6 @@ pub fn awaited(view: &View) -> Cohorts {
 /// This engine's pods that were seen, and not to end.
 pub(super) fn unfinished(view: &View) -> impl Iterator<Item = &PodTrack> {
     let is_mine = |tracked: &&Tracked| matches!(tracked.standing(), Standing::Running(record) if view.is_mine(record));
-    let pods = view.workflows.values().filter(is_mine).flat_map(|tracked| tracked.pods.values());
+    let pods = view.workflows.values().filter(is_mine).flat_map(|tracked| tracked.pods.values().map(|pod| &**pod));
     pods.filter(|pod| pod.seen.is_some() && !pod.is_over())
 }

@@ -38,6 +38,7 @@ impl View {
 
     /// Notes that a list could not be had; it is asked for again after a pause that grows.
     pub fn look_failed(&mut self, look: Look, after: Option<Duration>, policy: &Policy, now: Now) {
+        self.news = true;
         self.looks.busy.remove(&look);
         let failures = self.looks.failed.get(&look).map_or(0, |(n, _)| *n).saturating_add(1);
         let pause = policy
@@ -54,6 +55,7 @@ impl View {
             return;
         }
         self.looks.workflows = self.looks.workflows.max(list.version);
+        self.news |= look == Look::AuditWorkflows;
         let listed: BTreeSet<String> = list.items.iter().map(|seen| seen.name.clone()).collect();
         for seen in list.items {
             self.see_workflow(seen, now);
@@ -72,6 +74,7 @@ impl View {
                 look == Look::AuditWorkflows && tracked.is_labelled(State::Stopping) && !tracked.is_deleting();
             if known_then && in_scope && !elsewhere && !listed.contains(name) {
                 tracked.stale = true;
+                self.news = true;
             }
         }
     }
@@ -81,7 +84,8 @@ impl View {
         self.looks.workflows = self.looks.workflows.max(seen.version);
         let tracked = self.workflows.entry(seen.name.clone()).or_insert_with(Tracked::unknown);
         if let Some(old) = &tracked.seen {
-            if seen.version < old.version {
+            let known = seen.version == old.version && seen.uid == old.uid && !tracked.stale;
+            if seen.version < old.version || known {
                 return;
             }
             if seen.uid != old.uid {
@@ -111,6 +115,7 @@ impl View {
         tracked.pods.retain(|_, pod| pod.seen.as_ref().is_none_or(|pod| pod.owner.as_ref() == Some(&seen.uid)));
         tracked.seen = Some(seen);
         tracked.stale = false;
+        self.news = true;
         if tracked.done_since.is_none() && matches!(tracked.standing(), Standing::Done(_)) {
             tracked.done_since = Some(now.mono);
         }
@@ -127,6 +132,7 @@ impl View {
             return;
         }
         let audit = look == Look::AuditPods;
+        self.news |= audit;
         self.looks.pods = self.looks.pods.max(list.version);
         let listed: BTreeSet<String> = list.items.iter().map(|pod| pod.name.clone()).collect();
         for pod in list.items {
@@ -155,16 +161,17 @@ impl View {
         if tracked.uid().is_some_and(|uid| Some(uid) != pod.owner.as_ref()) {
             return; // An earlier workflow's of the same name: it goes with its owner.
         }
-        let track =
-            tracked.pods.entry(pod.name.clone()).or_insert_with(|| PodTrack { since: now.mono, ..PodTrack::default() });
+        let anew = || PodTrack { since: now.mono, ..PodTrack::default() };
+        let track = tracked.pods.entry(pod.name.clone()).or_insert_with(|| Box::new(anew()));
         if let Some(old) = &track.seen {
-            if pod.version < old.version {
+            let known = pod.version == old.version && pod.uid == old.uid && !track.missing && !track.gone;
+            if pod.version < old.version || known {
                 return;
             }
             if pod.uid != old.uid {
                 // Deleted and made anew: it waits for reasons of its own, and nobody has asked it to end.
-                let PodTrack { intended, uncertain, .. } = *track;
-                *track = PodTrack { intended, uncertain, since: now.mono, ..PodTrack::default() };
+                let PodTrack { intended, uncertain, .. } = **track;
+                **track = PodTrack { intended, uncertain, ..anew() };
             }
         }
         track.waiting = match (&pod.progress, track.waiting) {
@@ -177,6 +184,7 @@ impl View {
             track.leaving.get_or_insert(now.mono);
         }
         track.seen = Some(pod);
+        self.news = true;
         (track.missing, track.gone, track.absent) = (false, false, false);
     }
 
@@ -199,6 +207,7 @@ impl View {
         if !self.look_answered(Look::AuditVolumes, list.version) {
             return;
         }
+        self.news = true;
         let listed: BTreeSet<String> = list.items.iter().map(|volume| volume.workflow.clone()).collect();
         for volume in list.items {
             self.see_volume(&volume);
@@ -222,6 +231,7 @@ impl View {
         if !self.look_answered(Look::Leases, list.version) {
             return;
         }
+        self.news = true;
         let mut listed: BTreeMap<String, LeaseSeen> =
             list.items.into_iter().map(|lease| (lease.name.clone(), lease)).collect();
         if let Some(mine) = listed.remove(&self.me.lease) {

@@ -101,6 +101,8 @@ pub struct Cadence {
     pub finished: Duration,
     /// Everything.
     pub audit: Duration,
+    /// How much sooner, at most, each look comes: in percent.
+    pub jitter_percent: u32,
 }
 
 impl Policy {
@@ -151,6 +153,7 @@ impl Default for Policy {
                 finished_young: Duration::from_millis(250),
                 finished: seconds(1),
                 audit: seconds(10),
+                jitter_percent: 10,
             },
             cleaning: true,
             allowed_chain_ids: Vec::new(),

@@ -31,6 +31,8 @@ pub struct View {
     pub looks: Looks,
     /// Batched deletions under way.
     pub cleaning: Cleaning,
+    /// Whether anything was learned that a plan could depend on. Who plans takes it back.
+    pub news: bool,
 }
 
 /// This engine's Lease.
@@ -81,8 +83,8 @@ pub struct Tracked {
     pub record: RecordSeen,
     /// Its document, if it was fetched.
     pub document: Option<DocumentSeen>,
-    /// Its pods, by name.
-    pub pods: BTreeMap<String, PodTrack>,
+    /// Its pods, by name. Boxed: most have one, and a map has room for eleven.
+    pub pods: BTreeMap<String, Box<PodTrack>>,
     /// Whether its volume is there.
     pub volume: VolumeTrack,
     /// An action about it is under way: the action's name.
@@ -157,6 +159,7 @@ impl View {
             leases: BTreeMap::new(),
             looks: Looks::default(),
             cleaning: Cleaning::default(),
+            news: true,
         }
     }
 
@@ -227,7 +230,8 @@ impl Tracked {
 
     /// The pod that `record` intends, if anything is known of it.
     pub fn intended_pod(&self, job: &JobId, record: &Record) -> Option<&PodTrack> {
-        self.pods.get(&pod_name(job, record.round, record.phase.stage()?, record.attempt))
+        let name = pod_name(job, record.round, record.phase.stage()?, record.attempt);
+        self.pods.get(&name).map(|pod| &**pod)
     }
 
     /// Its UID, once seen.

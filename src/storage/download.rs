@@ -21,6 +21,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 use tokio::{fs, io::AsyncWriteExt as _};
 
@@ -102,8 +103,14 @@ async fn fill(
     root: &Path,
     watch: &(dyn Fn(u64) + Sync),
 ) -> Result<(), DownloadError> {
-    let coming = stream::iter(&manifest.files).map(|file| one(store, stored, file, root, watch)).buffered(CONCURRENCY);
-    coming.try_collect::<()>().await?;
+    // What has begun is not dropped when another one fails: it would go on making folders behind whoever removes them.
+    let failed = AtomicBool::new(false);
+    let all = stream::iter(&manifest.files).map(|file| async {
+        let came = one(store, stored, file, root, (watch, &failed)).await;
+        failed.fetch_or(came.is_err(), Ordering::Relaxed);
+        came
+    });
+    all.buffered(CONCURRENCY).fold(Ok(()), async |first: Result<_, _>, came| first.and(came)).await?;
     let keys = Keys(&stored.job);
     let name = |path: object_store::path::Path| path.filename().map(str::to_owned).unwrap_or_default();
     if let Some(array) = small(store, stored, keys.results().as_ref(), watch).await? {
@@ -123,8 +130,11 @@ async fn one(
     stored: &Stored,
     file: &File,
     root: &Path,
-    watch: &(dyn Fn(u64) + Sync),
+    (watch, failed): (&(dyn Fn(u64) + Sync), &AtomicBool),
 ) -> Result<(), DownloadError> {
+    if failed.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     let differs = |what: String| DownloadError::Differs { path: file.path.clone(), what };
     let path = root.join(below(&stored.job, file).map_err(differs)?);
     if let Some(parent) = path.parent() {
@@ -144,6 +154,9 @@ async fn one(
         hasher.update(&chunk);
         to.write_all(&chunk).await.map_err(disk(&path))?;
         watch(chunk.len() as u64);
+        if failed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
     }
     to.flush().await.map_err(disk(&path))?;
     let digest: Sha256 = hasher.finish();

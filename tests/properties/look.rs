@@ -3,8 +3,7 @@
 use crate::evidence::{at, me};
 use operator_engine::{
     plan::{
-        Now, Policy, View,
-        cadence::due,
+        Now, Policy, View, cadence,
         cohort::{self, Cohort, Cohorts},
         end::End,
         look::Look,
@@ -70,8 +69,36 @@ fn run(view: &mut View, name: &str, holder: &Holder, progress: Progress, now: No
     view.see_pod(pod, now);
 }
 
+/// What is due by what is known at this very moment, but for chance.
+fn due(view: &View, now: Now) -> (Vec<Look>, Option<Duration>) {
+    let mut policy = Policy::default();
+    policy.cadence.jitter_percent = 0;
+    cadence::due(&cadence::wanted(view, &policy, now), &view.looks, now)
+}
+
+#[test]
+fn by_chance_a_list_comes_a_little_sooner_and_engines_do_not_ask_in_step() {
+    let next = |identity: &str, begun: u64| {
+        let mut view = quiet();
+        view.me.identity = identity.to_owned();
+        view.looks.answered.insert(Look::AuditPods, Duration::from_millis(begun));
+        let wanted = cadence::wanted(&view, &Policy::default(), ms(begun));
+        let is_due = |after: &u64| {
+            let (due, _) = cadence::due(&wanted, &view.looks, ms(begun + after));
+            due.contains(&Look::AuditPods)
+        };
+        (0..20_000).find(is_due).unwrap_or(u64::MAX)
+    };
+    let pauses: Vec<u64> = (0..40).map(|n| next("engine-1", 100_000 + n * 10_000)).collect();
+    assert!(pauses.iter().all(|pause| (9_000..=10_000).contains(pause)), "{pauses:?}");
+    let distinct: std::collections::BTreeSet<&u64> = pauses.iter().collect();
+    assert!(distinct.len() > 20, "they vary: {pauses:?}");
+    assert_eq!(next("engine-1", 100_000), next("engine-1", 100_000), "and can be reckoned again");
+    assert_ne!(next("engine-1", 100_000), next("engine-2", 100_000), "engines differ");
+}
+
 fn is_due(view: &View, look: Look, now: Now) -> bool {
-    due(view, &Policy::default(), now).0.contains(&look)
+    due(view, now).0.contains(&look)
 }
 
 /// The moment, in milliseconds after 100 s, at which `look` is due first.
@@ -81,7 +108,7 @@ fn first_due(view: &View, look: Look) -> Option<u64> {
 
 #[test]
 fn a_new_process_asks_for_everything_but_finished_pods_at_once() {
-    let (first, next) = due(&View::new(me()), &Policy::default(), ms(0));
+    let (first, next) = due(&View::new(me()), ms(0));
     assert_eq!(first.len(), 5);
     for look in [Look::Attention, Look::AuditWorkflows, Look::AuditPods, Look::AuditVolumes, Look::Leases] {
         assert!(first.contains(&look), "{look:?}");
@@ -104,7 +131,7 @@ fn each_list_has_its_cadence() {
     for (look, expected) in table {
         assert_eq!(first_due(&view, look), expected, "{look:?}");
     }
-    let (now, next) = due(&view, &Policy::default(), ms(100_000));
+    let (now, next) = due(&view, ms(100_000));
     assert_eq!((now.as_slice(), next), (&[][..], Some(Duration::from_secs(101))), "the next one wakes the loop");
 }
 
@@ -114,7 +141,7 @@ fn a_list_under_way_is_not_asked_again() {
     for look in ALL {
         view.look_begun(look, ms(100_000));
     }
-    let (now, next) = due(&view, &Policy::default(), ms(900_000));
+    let (now, next) = due(&view, ms(900_000));
     assert_eq!((now.as_slice(), next), (&[][..], None));
 }
 

@@ -442,7 +442,7 @@ fn check_memory(before: &BTreeMap<String, Tracked>, after: &View) -> Result<(), 
         let owner = |pod: &operator_engine::plan::view::PodTrack| {
             pod.seen.as_ref().is_none_or(|pod| tracked.uid().is_none_or(|uid| pod.owner.as_ref() == Some(uid)))
         };
-        prop_assert!(tracked.pods.values().all(owner), "another workflow's pod: {:?}", tracked);
+        prop_assert!(tracked.pods.values().all(|pod| owner(pod)), "another workflow's pod: {:?}", tracked);
     }
     Ok(())
 }
@@ -474,7 +474,7 @@ proptest! {
             }
             let again = plan(view, policy, *now);
             prop_assert_eq!((&planned.actions, &planned.verdicts, planned.wake), (&again.actions, &again.verdicts, again.wake));
-            let (_, next) = cadence::due(view, policy, *now);
+            let (_, next) = cadence::due(&cadence::wanted(view, policy, *now), &view.looks, *now);
             prop_assert!(next.is_none_or(|next| next > now.mono));
             // The lease is kept, so that there is something to plan. Renewals are checked above.
             if let OwnLease::Held { since, .. } = &mut world.view.own_lease {

@@ -11,7 +11,7 @@ use operator_engine::{
         cohort::Cohorts,
         look::Look,
         pod::PodSpec,
-        seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, VolumeSeen, WorkflowSeen},
+        seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen},
     },
     sandbox::faults::{Fault, Faulty},
     workflow::{JobId, Outcome, Phase, Stage, State},
@@ -44,7 +44,8 @@ impl Cluster for Broken {
             Rule::IntentFirst if next == Phase::Algorithm => {
                 // As if the write came later: the engine is told that it was done.
                 let seen = self.inner.read_workflow(name).await?.ok_or(Failure::NotFound)?;
-                return Ok(WorkflowSeen { status: Some(write.record.render()), state: Some(write.state), ..seen });
+                let (status, version) = (Some(write.record.render()), Version(seen.version.0 + 1));
+                return Ok(WorkflowSeen { status, state: Some(write.state), version, ..seen });
             }
             Rule::CompareAndSwap => {
                 write.version = self.inner.read_workflow(name).await?.ok_or(Failure::NotFound)?.version;

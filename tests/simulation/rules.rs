@@ -356,7 +356,7 @@ async fn a_workflow_deleted_midway_leaves_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_workflow_made_anew_under_the_same_name_starts_anew() {
-    for moment in 0..40u64 {
+    for moment in 0..32u64 {
         let world = happy();
         world.submit("wf-1");
         let hand = async {
@@ -438,8 +438,9 @@ async fn nothing_to_do_costs_little() {
     let (ended, ()) = tokio::join!(engine.run(stop.clone(), &mut quarantined), hour);
     assert_eq!(ended, Ok(()));
     let calls = calls.lock().unwrap();
-    // A second: one list of what wants attention. Two: one renewal. Ten: the audit's four lists.
-    assert!(calls["list_workflows"] <= 600 + 62, "{calls:?}");
+    // A second: one list of what wants attention. Two: one renewal. Ten: the audit's four lists. Lists come sooner by chance,
+    // by a twentieth on average.
+    assert!(calls["list_workflows"] <= 640 + 66, "{calls:?}");
     assert!(calls["renew_lease"] <= 302, "{calls:?}");
-    assert!(calls["list_pods"] <= 62 && calls["list_leases"] <= 62, "{calls:?}");
+    assert!(calls["list_pods"] <= 66 && calls["list_leases"] <= 66, "{calls:?}");
 }

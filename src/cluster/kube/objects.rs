@@ -23,7 +23,7 @@ pub(super) struct Objects {
 type Built = Result<http::Request<Vec<u8>>, request::Error>;
 
 /// How many objects one answer holds at most. A pod is 6 to 8 kB, and an answer is held in memory as a whole.
-const PAGE: u32 = 250;
+const PAGE: u32 = 100;
 
 impl Objects {
     /// Those of kind `K`.

@@ -120,9 +120,24 @@ class Cluster:
         text = self.kubectl("-n", self.namespace, "get", "pods", "--field-selector=status.phase=Running", "-o", "name")
         return len(text.splitlines())
 
-    def wait_until_done(self, count):
+    def sample(self, found):
+        """Adds to `found` one pod of each stage and one volume claim, fit to be created again under another name."""
+        for component in REPORTS.keys() - found.keys():
+            self.sample_one(found, component, f"pods?labelSelector=component%3D{component}")
+        if "data" not in found:
+            self.sample_one(found, "data", "persistentvolumeclaims?labelSelector=workflow")
+
+    def sample_one(self, found, name, query):
+        text = self.kubectl("get", "--raw", f"/api/v1/namespaces/{self.namespace}/{query}&limit=1")
+        for item in json.loads(text)["items"]:
+            for key in ("nodeName", "volumeName"):
+                item["spec"].pop(key, None)
+            found[name] = {"metadata": {"labels": item["metadata"]["labels"]}, "spec": item["spec"]}
+
+    def wait_until_done(self, count, found):
         deadline = time.monotonic() + 60 + count
         while self.count("configmap", "operator-engine/state=done") < count:
+            self.sample(found)
             if time.monotonic() > deadline:
                 raise SystemExit(f"not done in time; the engine's log is {self.directory / 'engine.log'}:\n"
                                  + (self.directory / "engine.log").read_text()[-3000:])
