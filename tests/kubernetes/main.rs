@@ -24,6 +24,7 @@ mod kubelet;
 mod namespace;
 mod proxy;
 mod rights;
+mod rounds;
 mod runner;
 mod takeover;
 
@@ -53,6 +54,10 @@ fn main() -> ExitCode {
     tests.push(test!(Group::Together, commands::a_person_follows_stops_and_deletes_workflows));
     tests.push(test!(Group::Together, commands::what_is_no_workflow_or_not_allowed_is_left_alone_and_told));
     tests.push(test!(Group::Together, commands::results_and_logs_are_found_by_the_record));
+    tests.push(test!(
+        Group::Together,
+        rounds::two_stages_run_one_after_another_and_a_late_deletion_meets_only_the_first
+    ));
     tests.push(test!(Group::Together, faults::each_failure_is_taken_for_what_it_is));
     tests.extend(faults::runs());
     tests.push(test!(Group::Alone, budget::a_four_stage_workflow_costs_eleven_requests));

@@ -2,6 +2,7 @@
 
 mod assets;
 mod buckets;
+mod earlier;
 mod gateways;
 mod guarding;
 mod limits;
