@@ -2,10 +2,13 @@
 
 use super::enter;
 use crate::workflow::{
-    Outcome, Phase, Record,
+    Document, Outcome, Phase, Record,
     record::{Earlier, MAX_EARLIER_IMAGE_ID_LEN},
 };
 use jiff::Timestamp;
+
+/// The number of the last stage that a document can have.
+const LAST: u32 = Document::MAX_STAGES as u32 - 1;
 
 /// After publish: begins the next round, if there is one and nothing stands against it. Says whether it did.
 pub(super) fn go_on(next: &mut Record, now: Timestamp) -> bool {
@@ -18,6 +21,13 @@ pub(super) fn go_on(next: &mut Record, now: Timestamp) -> bool {
         next.reason = Some("Stopped".to_owned());
         let after = format!("stopped by request before stages[{}] began", next.round.saturating_add(1));
         next.message = Some(after);
+        return false;
+    }
+    // A document has no more; a pod of a round that cannot be counted would have another one's name.
+    if next.round >= LAST {
+        next.outcome = Some(Outcome::Failed);
+        next.reason = Some("RecordUnreadable".to_owned());
+        next.message = Some("its record speaks of more stages than there can be; register it anew".to_owned());
         return false;
     }
     let ahead = next.ahead.remove(0);
