@@ -102,6 +102,10 @@ pub(super) async fn recorded(
 
 fn add(agenda: &mut Agenda, job: JobId, seen: &WorkflowSeen, shelves: &[Shelf], rules: Rules<'_>) {
     let workflow = Workflow::of(seen.state, seen.status.as_deref(), seen.created);
+    if let Workflow::Done(held) = &workflow {
+        let there = held.results.values().filter(|kept| kept.deleted_at.is_none()).flat_map(|kept| &kept.places);
+        there.for_each(|(store, ..)| shelves.iter().for_each(|shelf| shelf.promises(store)));
+    }
     let missing = match &workflow {
         Workflow::Done(held) => promised(held, &job, agenda.get(&job), shelves, rules),
         _ => Vec::new(),

@@ -19,3 +19,4 @@ mod outcomes;
 mod output;
 mod results;
 mod stages;
+mod stores;

@@ -93,7 +93,7 @@ async fn a_stage_that_fails_is_published_and_the_last() {
         (Stage::Configure, Act::End(SECOND, exits(1)), Outcome::Failed),
         (Stage::Algorithm, Act::End(SECOND, exits(3)), Outcome::Failed),
         (Stage::Filter, Act::End(SECOND, exits(1)), Outcome::Withheld),
-        (Stage::Publish, Act::End(SECOND, publish_fault(false)), Outcome::Failed),
+        (Stage::Publish, Act::End(SECOND, publish_fault("UnfitForStorage", "no", false)), Outcome::Failed),
     ] {
         let world = world(3, Some((1, stage, act)));
         world.run().await;

@@ -303,8 +303,8 @@ pub(crate) fn configure_fault(code: Code) -> End {
     End { exit_code: Some(1), reason: Some("Error".to_owned()), disrupted: false, message, image_id: None }
 }
 
-pub(crate) fn publish_fault(retry: bool) -> End {
-    let fault = PublishFault { reason: "StoreDown".to_owned(), message: "503".to_owned(), retry };
+pub(crate) fn publish_fault(reason: &str, message: &str, retry: bool) -> End {
+    let fault = PublishFault { reason: reason.to_owned(), message: message.to_owned(), retry };
     let message = render(&PublishReport { published: None, fault: Some(fault) });
     End { exit_code: Some(1), reason: Some("Error".to_owned()), disrupted: false, message, image_id: None }
 }

@@ -18,20 +18,29 @@ const AT_MOST: Duration = Duration::from_secs(2);
 
 /// Takes note of every turn of the loop.
 pub(super) struct Announcing {
-    next: watch::Sender<Announcement>,
+    jobs: watch::Sender<Option<Jobs>>,
+}
+
+/// How many workflows are in work, and how many wait for their turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Jobs {
+    running: usize,
+    waiting: usize,
 }
 
 impl Announcing {
-    /// Announces `first`, and then what turns bring, until `stop` is cancelled.
+    /// Announces `environment` with the jobs that turns bring, from the first turn that knows them until `stop` is cancelled.
     pub(super) fn begin(
-        first: Announcement,
+        environment: Announcement,
         announcer: Announcer,
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Self {
-        let (next, news) = watch::channel(first);
-        tokio::spawn(announce(news, announcer, clock, stop));
-        Self { next }
+        let (jobs, news) = watch::channel(None);
+        tokio::spawn(async move {
+            stop.clone().run_until_cancelled(announce(environment, news, announcer, clock)).await;
+        });
+        Self { jobs }
     }
 
     /// Looks at a turn.
@@ -40,24 +49,26 @@ impl Announcing {
             return;
         }
         let queued = |verdict: &&Verdict| matches!(verdict, Verdict::Waiting(WaitingOn::Slot { .. }));
-        let (running, waiting) = (view.running(), plan.verdicts.values().filter(queued).count());
-        self.next.send_if_modified(|next| {
-            let changed = (next.current_jobs, next.queue_length) != (running, waiting);
-            (next.current_jobs, next.queue_length) = (running, waiting);
-            changed
-        });
+        let now = Jobs { running: view.running(), waiting: plan.verdicts.values().filter(queued).count() };
+        self.jobs.send_if_modified(|jobs| jobs.replace(now) != Some(now));
     }
 }
 
 async fn announce(
-    mut news: watch::Receiver<Announcement>,
+    mut environment: Announcement,
+    mut news: watch::Receiver<Option<Jobs>>,
     announcer: Announcer,
     clock: Arc<dyn Clock>,
-    stop: CancellationToken,
 ) {
     let mut complained = false;
+    if news.wait_for(Option::is_some).await.is_err() {
+        return; // The engine ended before it had seen anything.
+    }
     loop {
-        let text = news.borrow_and_update().render(clock.now().wall);
+        if let Some(jobs) = *news.borrow_and_update() {
+            (environment.current_jobs, environment.queue_length) = (jobs.running, jobs.waiting);
+        }
+        let text = environment.render(clock.now().wall);
         match announcer.announce(&text).await {
             Ok(()) => complained = false,
             Err(failure) if !complained => {
@@ -71,11 +82,9 @@ async fn announce(
             }
             Err(_) => {}
         }
-        tokio::select! { () = tokio::time::sleep(AT_MOST) => {}, () = stop.cancelled() => return }
-        tokio::select! {
-            changed = news.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(AT_LEAST.saturating_sub(AT_MOST)) => {},
-            () = stop.cancelled() => return,
+        tokio::time::sleep(AT_MOST).await;
+        if let Ok(Err(_)) = tokio::time::timeout(AT_LEAST.saturating_sub(AT_MOST), news.changed()).await {
+            return;
         }
     }
 }
