@@ -13,7 +13,7 @@ pub use sweeps::SweepNumbers;
 use crate::{
     clock::Clock,
     plan::{Plan, Verdict, View, standing::Standing, view::OwnLease},
-    workflow::notice::Occasion,
+    workflow::{Record, notice::Occasion},
 };
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use counted::Counted;
@@ -50,7 +50,7 @@ struct Shown {
 struct Line {
     verdict: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    phase: Option<&'static str>,
+    phase: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,7 +110,7 @@ fn line(view: &View, name: &str, verdict: &Verdict) -> Line {
     };
     Line {
         verdict: verdict.to_string(),
-        phase: record.map(|record| record.phase.as_str()),
+        phase: record.map(Record::place),
         attempt: record.map(|record| record.attempt),
         holder: record.map(|record| record.holder.lease.clone()),
     }

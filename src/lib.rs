@@ -37,7 +37,7 @@
 //!
 //! Whatever crashes, hangs, is paused or is told twice:
 //!
-//! - **I1** A stage's attempt runs in one pod at most. The pod's name is made of job, stage and attempt, and names are taken
+//! - **I1** A stage's attempt runs in one pod at most. The pod's name is made of job, round, stage and attempt, and names are taken
 //!   once. (One exception, on purpose: a pod that somebody deletes while no engine looks is made again under its name. Another
 //!   name would be worse, since a late request of an engine thought dead would then run a second one beside it.)
 //! - **I2** A stage begins only after the end of the one before it is recorded. The record is written before the act it

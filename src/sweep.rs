@@ -31,6 +31,7 @@
 
 pub mod clocks;
 pub mod decide;
+pub mod held;
 pub mod memory;
 pub mod relink;
 pub mod report;

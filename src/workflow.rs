@@ -17,6 +17,7 @@ pub mod quantity;
 pub mod record;
 pub mod report;
 pub mod resources;
+pub mod result_id;
 pub mod stage;
 
 pub use asset::AssetId;
@@ -27,4 +28,5 @@ pub use job::JobId;
 pub use order::Order;
 pub use record::{Outcome, Record, State};
 pub use resources::{Budget, Resources, Wish};
+pub use result_id::ResultId;
 pub use stage::{Phase, Stage};

@@ -56,6 +56,12 @@ pub struct Args {
     /// The fetch policy as JSON: limits, timeouts, allowed networks. What is absent has its default.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     pub policy: FetchPolicy,
+    /// Which of the document's stages, from 0.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub stage: u32,
+    /// The outputs of an earlier stage, as its number, '=' and a folder.
+    #[arg(long, value_name = "N=DIR", value_parser = earlier)]
+    pub earlier: Vec<(u32, PathBuf)>,
     /// In the local mode, the folder below which file: URLs are read.
     #[arg(long, value_name = "DIR", hide = true)]
     pub local_folder: Option<PathBuf>,
@@ -105,9 +111,15 @@ async fn provision(args: &Args) -> ConfigureReport {
         Ok(document) => document,
         Err(fault) => return ConfigureReport { fault: Some(fault), files: 0, bytes: 0 },
     };
+    let Some(document) = document.stage(args.stage).cloned() else {
+        let message = format!("the document has no stages[{}]", args.stage);
+        let fault = configure::fault(Code::DataProvisioningFailed, "InvalidDocument", &message);
+        return ConfigureReport { fault: Some(fault), files: 0, bytes: 0 };
+    };
     let task = ConfigureTask {
         job: args.job.clone(),
         document,
+        earlier: args.earlier.iter().cloned().collect(),
         policy: args.policy.clone(),
         keys: Keys::of(&config::environment()),
         layout: Layout::new(&args.data),
@@ -117,6 +129,12 @@ async fn provision(args: &Args) -> ConfigureReport {
         program: args.local_folder.is_none().then(std::env::current_exe).and_then(Result::ok),
     };
     configure::run(task, &mut io::stdout()).await
+}
+
+fn earlier(text: &str) -> Result<(u32, PathBuf), String> {
+    let (stage, folder) = text.split_once('=').ok_or("a number, '=' and a folder are expected")?;
+    let stage = stage.parse().map_err(|_| format!("'{stage}' is no number of a stage"))?;
+    Ok((stage, folder.into()))
 }
 
 /// Reads the document that was claimed, and no other: whoever edits it meanwhile does not change what runs.

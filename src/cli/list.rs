@@ -10,7 +10,7 @@ use crate::{
     cluster::kube::Registered,
     exit::Exit,
     plan::{Failure, kind::Kind},
-    workflow::{Outcome, Phase, Record, Stage, report::clip},
+    workflow::{Outcome, Phase, Record, report::clip},
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -43,6 +43,9 @@ pub struct Line {
     /// The label, whatever its value.
     state: String,
     phase: Option<Phase>,
+    /// Which of the document's stages is in hand, if it has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stage: Option<u32>,
     outcome: Option<Outcome>,
     reason: Option<String>,
     /// The old engine's status code.
@@ -66,6 +69,7 @@ impl Line {
             kind: found.kind().as_str(),
             state: found.label.clone().unwrap_or_default(),
             phase: record.as_ref().map(|record| record.phase),
+            stage: record.as_ref().filter(|record| record.has_rounds()).map(|record| record.round),
             outcome: record.as_ref().and_then(|record| record.outcome),
             reason,
             code: record.as_ref().map(|record| record.code.number()),
@@ -75,7 +79,10 @@ impl Line {
     }
 
     fn row(&self, now: Timestamp) -> [String; 6] {
-        let phase = self.phase.map(|phase| phase.stage().map_or("done", Stage::as_str).to_owned());
+        let phase = self.phase.map(|phase| match (self.stage, phase.stage()) {
+            (Some(number), Some(stage)) => format!("{number}:{stage}"),
+            _ => phase.as_str().to_owned(),
+        });
         let outcome = self.outcome.map(|outcome| outcome.as_str().to_owned());
         let cell =
             |text: Option<String>| clip(&text.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned()), 64);

@@ -12,7 +12,7 @@ use crate::{
     exit::Exit,
     plan::{
         Failure,
-        seen::{PodSeen, is_pod_of},
+        seen::{PodSeen, attempt_of},
     },
     storage::{StorageError, verify},
     workflow::{JobId, Record, Stage, digest::Hasher},
@@ -29,9 +29,10 @@ use std::io::{self, IsTerminal as _, Write as _};
 pub struct LogsArgs {
     /// The workflow's name: its job id
     job: JobId,
-    /// The stage: configure, algorithm, filter or publish [default: the one in hand; at the end, the algorithm]
+    /// The stage: configure, algorithm, filter or publish [default: the one in hand; at the end, the algorithm]; of a document
+    /// with several stages also 1:configure, or 1 alone, counted from 0
     #[arg(long, value_name = "STAGE", value_parser = stage)]
-    stage: Option<Stage>,
+    stage: Option<Which>,
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
@@ -49,9 +50,26 @@ Exit codes:
   6  there is no log yet                     7  no log was stored, or it was deleted
   8  the stored log is not what the manifest says";
 
-fn stage(text: &str) -> Result<Stage, String> {
-    let found = Stage::ALL.into_iter().find(|stage| stage.as_str() == text);
-    found.ok_or_else(|| "a stage is configure, algorithm, filter or publish".to_owned())
+/// Whose log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Which {
+    /// The number of the document's stage.
+    round: Option<u32>,
+    stage: Option<Stage>,
+}
+
+fn stage(text: &str) -> Result<Which, String> {
+    let named = |text: &str| Stage::ALL.into_iter().find(|stage| stage.as_str() == text);
+    let (round, stage) = match text.split_once(':') {
+        Some((round, stage)) => (round.parse().ok(), named(stage)),
+        None => (text.parse().ok(), named(text)),
+    };
+    let whole = round.is_some() || stage.is_some();
+    let both = round.is_some() && stage.is_some();
+    if whole && (both || !text.contains(':')) {
+        return Ok(Which { round, stage });
+    }
+    Err("a stage is configure, algorithm, filter or publish, or one of these behind a number and ':'".to_owned())
 }
 
 /// Runs the command.
@@ -65,17 +83,21 @@ async fn logs(args: &LogsArgs) -> Result<Exit, Refusal> {
     let found = find(&cluster, &args.job).await?;
     let record = record(&found)?;
     let in_hand = record.as_ref().and_then(|record| record.phase.stage());
-    let stage = args.stage.or(in_hand).unwrap_or(Stage::Algorithm);
-    let ended = record.as_ref().filter(|record| record.phase.stage().is_none());
+    let which = args.stage.unwrap_or_default();
+    let now = record.as_ref().map_or(0, |record| record.round);
+    let round = which.round.unwrap_or(now);
+    let in_hand = in_hand.filter(|_| round == now);
+    let stage = which.stage.or(in_hand).unwrap_or(Stage::Algorithm);
+    let ended = record.as_ref().filter(|record| record.phase.stage().is_none() || round < now);
     // What was stored is whole and checked. A pod may outlast the end for a moment, and speaks where no store can.
     let refused = match ended {
-        Some(record) => match from_store(args, &found, record, stage, &loaded).await {
+        Some(record) => match from_store(args, &found, record, (round, stage), &loaded).await {
             Err(refusal) if matches!(refusal.exit, Exit::Configuration | Exit::NoResults) => Some(refusal),
             told => return told.map(|()| Exit::Success),
         },
         None => None,
     };
-    if let Some(pod) = newest(cluster.pods(&found).await?, &args.job, stage) {
+    if let Some(pod) = newest(cluster.pods(&found).await?, &args.job, round, stage) {
         match (from_pod(&cluster, &pod).await, &refused) {
             // It went between the two questions, or cannot be read any more.
             (Err(Failure::NotFound), _) | (Err(_), Some(_)) => {}
@@ -93,9 +115,9 @@ async fn logs(args: &LogsArgs) -> Result<Exit, Refusal> {
 }
 
 /// The pod of the stage's last attempt.
-fn newest(pods: Vec<PodSeen>, job: &JobId, stage: Stage) -> Option<PodSeen> {
-    let attempt = |pod: &PodSeen| pod.name.rsplit('-').next().and_then(|attempt| attempt.parse::<u32>().ok());
-    pods.into_iter().filter(|pod| is_pod_of(&pod.name, job, stage)).max_by_key(attempt)
+fn newest(pods: Vec<PodSeen>, job: &JobId, round: u32, stage: Stage) -> Option<PodSeen> {
+    let attempt = |pod: &PodSeen| attempt_of(&pod.name, job, round, stage);
+    pods.into_iter().filter(|pod| attempt(pod).is_some()).max_by_key(attempt)
 }
 
 async fn from_pod(cluster: &Submitter, pod: &PodSeen) -> Result<io::Result<()>, Failure> {
@@ -126,7 +148,7 @@ async fn from_store(
     args: &LogsArgs,
     found: &Registered,
     record: &Record,
-    stage: Stage,
+    (round, stage): (u32, Stage),
     loaded: &crate::config::Loaded,
 ) -> Result<(), Refusal> {
     let (part, path) = match stage {
@@ -135,14 +157,14 @@ async fn from_store(
         Stage::Filter => (Part::Adminlogs, "adminlogs/filter.log"),
         Stage::Publish => (Part::Adminlogs, "adminlogs/publish.log"),
     };
-    let opened = stored::of_record(&args.job, part, Some(record), loaded)?;
+    let opened = stored::of_record(&args.job, Some(round), part, Some(record), loaded)?;
     let (manifest, _) = opened.manifest().await?;
     let Some(file) = manifest.files.iter().find(|file| file.path == path) else {
         let message = format!("no log of {stage} was stored for {}", found.name());
         return Err(Refusal::new(Exit::NoResults, message));
     };
     let differs = |what: &str| Refusal::new(Exit::ResultsDiffer, format!("{path} {what}"));
-    verify::place(&args.job, file).map_err(|why| differs(&why))?;
+    verify::place(&opened.stored.job, file).map_err(|why| differs(&why))?;
     let mut bytes = match opened.store.read(&opened.stored, &file.key).await {
         Err(StorageError::Missing { .. }) => return Err(differs("is missing in the store")),
         bytes => bytes?,
@@ -213,7 +235,19 @@ mod tests {
             deleting: false,
             progress: Progress::Running,
         };
-        let pods = ["a-algorithm-9", "a-algorithm-10", "a-configure-11", "b-algorithm-12"].map(pod).to_vec();
-        assert_eq!(newest(pods, &"a".parse().unwrap(), Stage::Algorithm).unwrap().name, "a-algorithm-10");
+        let names = ["a-algorithm-9", "a-algorithm-10", "a-configure-11", "b-algorithm-12", "a-algorithm-1-13"];
+        let of = |round| newest(names.map(pod).to_vec(), &"a".parse().unwrap(), round, Stage::Algorithm).unwrap().name;
+        assert_eq!((of(0).as_str(), of(1).as_str()), ("a-algorithm-10", "a-algorithm-1-13"));
+    }
+
+    #[test]
+    fn a_stage_is_named_by_its_word_or_its_number_or_both() {
+        let which = |round, stage| Ok(Which { round, stage });
+        assert_eq!(stage("publish"), which(None, Some(Stage::Publish)));
+        assert_eq!(stage("1"), which(Some(1), None));
+        assert_eq!(stage("1:filter"), which(Some(1), Some(Stage::Filter)));
+        for text in ["", "x", "1:", ":filter", "1:x", "filter:1", "-1"] {
+            assert!(stage(text).is_err(), "{text}");
+        }
     }
 }

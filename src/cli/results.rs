@@ -20,7 +20,7 @@ use crate::{
         manifest::{File, Manifest},
         verify::{self, Check, Expected, Verdict},
     },
-    workflow::{JobId, report::clip},
+    workflow::{JobId, ResultId, report::clip},
 };
 use progress::Progress;
 use serde_json::{Value, json};
@@ -40,6 +40,9 @@ use std::{
 pub struct ResultsArgs {
     /// The workflow's name: its job id
     job: JobId,
+    /// Those of this one of the document's stages, counted from 0 [default: the last, as the record says; without it, the first]
+    #[arg(long, value_name = "N")]
+    stage: Option<u32>,
     /// Download everything into a folder of the workflow's name in DIR, checking each file
     #[arg(long, value_name = "DIR", group = "what")]
     to: Option<PathBuf>,
@@ -99,10 +102,11 @@ pub fn run(args: &ResultsArgs) -> Exit {
 
 async fn results(args: &ResultsArgs) -> Result<Exit, Refusal> {
     let part = if args.adminlogs { Part::Adminlogs } else { Part::Outputs };
+    let id = ResultId::of(args.job.clone(), args.stage.unwrap_or_default());
     let opened = match &args.from {
-        Some(folder) => stored::in_folder(&args.job, folder)?,
-        None if args.manifest => stored::in_store(&args.job, part, &args.config)?,
-        None => stored::in_cluster(&args.job, part, &args.cluster, &args.config).await?,
+        Some(folder) => stored::in_folder(&id, folder)?,
+        None if args.manifest => stored::in_store(&id, part, &args.config)?,
+        None => stored::in_cluster(&args.job, args.stage, part, &args.cluster, &args.config).await?,
     };
     if args.verify {
         return verified(args, &opened).await;
@@ -135,7 +139,7 @@ fn list(args: &ResultsArgs, opened: &Opened, manifest: &Manifest) -> io::Result<
     let bytes: u64 = manifest.files.iter().map(|file| file.size).sum();
     let until = facts.expires_at.map(|at| format!(", until {at}")).unwrap_or_default();
     let partial = if manifest.partial { "; they may be incomplete" } else { "" };
-    writeln!(out, "{}: {}{partial}", args.job, facts.outcome.as_str())?;
+    writeln!(out, "{}: {}{partial}", opened.stored.job, facts.outcome.as_str())?;
     writeln!(out, "{} files, {bytes} bytes, in {store}{until}\n", manifest.files.len())?;
     let mut rows = vec![["PATH", "BYTES", "SHA-256"].map(str::to_owned)];
     rows.extend(manifest.files.iter().map(|file| {
@@ -174,7 +178,7 @@ async fn downloaded(
 async fn links(args: &ResultsArgs, opened: &Opened, manifest: &Manifest) -> Result<(), Refusal> {
     let mut links = Vec::with_capacity(manifest.files.len());
     for file in &manifest.files {
-        verify::place(&args.job, file).map_err(|why| differs(file, &why))?;
+        verify::place(&opened.stored.job, file).map_err(|why| differs(file, &why))?;
         let link = opened.store.link(&opened.stored, &file.key, args.valid_for).await?;
         let link = link.ok_or_else(|| {
             let message = format!("{} has no URLs to give; download the results with --to", opened.store.name());
@@ -236,7 +240,7 @@ async fn verified(args: &ResultsArgs, opened: &Opened) -> Result<Exit, Refusal> 
     let rows: Vec<_> = checks.iter().flat_map(rows).collect();
     output::table(out, &rows)?;
     let verdict = if failed { "these results are not what they should be" } else { "nothing is wrong" };
-    writeln!(out, "{}: {verdict}", args.job)?;
+    writeln!(out, "{}: {verdict}", opened.stored.job)?;
     Ok(exit)
 }
 

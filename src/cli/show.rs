@@ -10,7 +10,11 @@ use crate::{
     cluster::kube::{Registered, Submitter},
     exit::Exit,
     plan::seen::{PodSeen, Progress},
-    workflow::{JobId, Outcome, Record, Stage, report::clip},
+    workflow::{
+        JobId, Outcome, Record, Stage,
+        record::{Earlier, Results},
+        report::clip,
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -88,8 +92,8 @@ fn headline(found: &Registered, record: Option<&Record>) -> String {
     let Some(record) = record else { return format!("{state}, not claimed by an engine yet") };
     match (record.outcome, record.phase.stage()) {
         (Some(outcome), None) => format!("{state}, {}", outcome.as_str()),
-        (Some(outcome), Some(stage)) => format!("{state}, in {stage}; will end as {}", outcome.as_str()),
-        (None, Some(stage)) => format!("{state}, in {stage}"),
+        (Some(outcome), Some(_)) => format!("{state}, in {}; will end as {}", record.place(), outcome.as_str()),
+        (None, Some(_)) => format!("{state}, in {}", record.place()),
         (None, None) => state,
     }
 }
@@ -107,6 +111,14 @@ fn rows(found: &Registered, record: Option<&Record>, pods: &[PodSeen], now: Time
     }
     if record.failures > 0 {
         rows.push(row("tried again", format!("{} times, because of the platform", record.failures)));
+    }
+    for (stage, earlier) in record.earlier.iter().enumerate() {
+        let (name, results) = (format!("stages[{stage}]"), earlier.results.as_ref().map(kept));
+        rows.push(row(&name, format!("{}; {}", span(earlier), results.unwrap_or_else(|| "no results".to_owned()))));
+    }
+    if record.has_rounds() {
+        let (all, number) = (record.earlier.len() + 1 + record.ahead.len(), record.round);
+        rows.push(row(&format!("stages[{number}]"), format!("of {all}")));
     }
     for stage in Stage::ALL {
         let Some(times) = record.times.get(&stage) else { continue };
@@ -144,11 +156,25 @@ fn results(record: &Record) -> Option<String> {
         let expected = record.phase.stage().is_none() && record.outcome != Some(Outcome::Refused);
         return expected.then(|| "none were stored".to_owned());
     };
+    Some(kept(results))
+}
+
+fn kept(results: &Results) -> String {
     if let Some(deleted) = results.deleted_at {
-        return Some(format!("were deleted at {deleted}"));
+        return format!("were deleted at {deleted}");
     }
     let until = results.expires_at.map(|at| format!(", until {at}")).unwrap_or_default();
-    Some(format!("{} files, {} bytes, in {}{until}", results.files, results.bytes, results.store))
+    format!("{} files, {} bytes, in {}{until}", results.files, results.bytes, results.store)
+}
+
+/// From the begin of its first pod to the end of its last.
+fn span(earlier: &Earlier) -> String {
+    let started = earlier.times.values().filter_map(|times| times.started).min();
+    let ended = earlier.times.values().filter_map(|times| times.ended).max();
+    match started.zip(ended) {
+        Some((started, ended)) => format!("{started}, took {}", took(ended.duration_since(started))),
+        None => "ended".to_owned(),
+    }
 }
 
 fn took(took: SignedDuration) -> String {

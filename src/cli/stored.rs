@@ -12,7 +12,7 @@ use crate::{
     ethereum::Address,
     exit::Exit,
     storage::{Credentials, ResultStore, StorageError, Stored, Target, manifest::Manifest, open_results},
-    workflow::{JobId, Record, digest::Sha256, record::Results},
+    workflow::{JobId, Record, ResultId, digest::Sha256, record::Results},
 };
 use bytes::Bytes;
 use std::path::Path;
@@ -40,25 +40,26 @@ pub(super) struct Opened {
 }
 
 /// In a folder: a store's, or the one of the job in it.
-pub(super) fn in_folder(job: &JobId, folder: &Path) -> Result<Opened, Refusal> {
-    let is_job = folder.file_name().is_some_and(|name| name == job.as_str()) && folder.join("manifest.json").exists();
+pub(super) fn in_folder(id: &ResultId, folder: &Path) -> Result<Opened, Refusal> {
+    let is_job = folder.file_name().is_some_and(|name| name == id.as_str()) && folder.join("manifest.json").exists();
     let root = if is_job { folder.join("..") } else { folder.to_owned() };
     let root = root
         .canonicalize()
         .map_err(|error| Refusal::new(Exit::Failure, format!("cannot read {}: {error}", folder.display())))?;
-    open(job, &Target::Directory { path: root }, &Credentials::default(), None)
+    open(id, &Target::Directory { path: root }, &Credentials::default(), None)
 }
 
 /// In the configured store, by its manifest alone.
-pub(super) fn in_store(job: &JobId, part: Part, config: &ConfigArgs) -> Result<Opened, Refusal> {
+pub(super) fn in_store(id: &ResultId, part: Part, config: &ConfigArgs) -> Result<Opened, Refusal> {
     let loaded = config.load()?;
     let (target, credentials) = target(&loaded, part)?;
-    open(job, &target, &credentials, None)
+    open(id, &target, &credentials, None)
 }
 
-/// By the record that the cluster has.
+/// By the record that the cluster has; without a stage's number, the last one's.
 pub(super) async fn in_cluster(
     job: &JobId,
+    stage: Option<u32>,
     part: Part,
     cluster: &FindArgs,
     config: &ConfigArgs,
@@ -67,14 +68,20 @@ pub(super) async fn in_cluster(
     let cluster = cluster.or(&loaded.config).connect().await?;
     let found = find(&cluster, job).await?;
     let record = record(&found)?;
-    let mut opened = of_record(job, part, record.as_ref(), &loaded)?;
+    let mut opened = of_record(job, stage, part, record.as_ref(), &loaded)?;
     opened.announced = announced(&cluster).await;
     Ok(opened)
 }
 
 /// As `record` says.
-pub(super) fn of_record(job: &JobId, part: Part, record: Option<&Record>, loaded: &Loaded) -> Result<Opened, Refusal> {
-    let results = results(job, record)?;
+pub(super) fn of_record(
+    job: &JobId,
+    stage: Option<u32>,
+    part: Part,
+    record: Option<&Record>,
+    loaded: &Loaded,
+) -> Result<Opened, Refusal> {
+    let (stage, results) = results(job, stage, record)?;
     let (store, root, digest) = match (part, &results.adminlogs) {
         (Part::Outputs, _) | (Part::Adminlogs, None) => (&results.store, &results.root, results.manifest_sha256),
         (Part::Adminlogs, Some(place)) => (&place.store, &place.root, place.manifest_sha256),
@@ -85,7 +92,7 @@ pub(super) fn of_record(job: &JobId, part: Part, record: Option<&Record>, loaded
         message: format!("the results of {job} are in {store}, and {}", refusal.message),
         ..refusal
     })?;
-    let mut opened = open(job, &target, &credentials, root.clone())?;
+    let mut opened = open(&ResultId::of(job.clone(), stage), &target, &credentials, root.clone())?;
     if opened.store.name() != store {
         let message = format!(
             "the results of {job} are in {store}, and the configuration here speaks of {}; give the engine's with --config, or a \
@@ -98,18 +105,25 @@ pub(super) fn of_record(job: &JobId, part: Part, record: Option<&Record>, loaded
     Ok(opened)
 }
 
-fn results<'a>(job: &JobId, record: Option<&'a Record>) -> Result<&'a Results, Refusal> {
-    let ended = record.filter(|record| record.phase.stage().is_none());
+fn results<'a>(job: &JobId, stage: Option<u32>, record: Option<&'a Record>) -> Result<(u32, &'a Results), Refusal> {
+    let is_over = |record: &&Record| record.phase.stage().is_none() || stage.is_some_and(|stage| stage < record.round);
+    let ended = record.filter(is_over);
     let Some(record) = ended else {
         let message = format!(
             "{job} has not ended yet, and results are stored at the end; operator-engine show {job} tells how far it is"
         );
         return Err(Refusal::new(Exit::NotEnded, message));
     };
-    let Some(results) = &record.results else {
+    let stage = stage.unwrap_or(record.round);
+    let Some((_, results)) = record.all_results().find(|(of, _)| *of == stage) else {
         let outcome = record.outcome.map_or("unknown", |outcome| outcome.as_str());
-        let message =
-            format!("{job} has no results; its outcome is {outcome}, and operator-engine show {job} tells why");
+        let of = if record.has_rounds() { format!(" of stages[{stage}]") } else { String::new() };
+        let others: Vec<_> = record.all_results().map(|(stage, _)| format!("--stage {stage}")).collect();
+        let others =
+            if others.is_empty() { String::new() } else { format!("; there are some with {}", others.join(", ")) };
+        let message = format!(
+            "{job} has no results{of}; its outcome is {outcome}, and operator-engine show {job} tells why{others}"
+        );
         return Err(Refusal::new(Exit::NoResults, message));
     };
     match results.deleted_at {
@@ -117,7 +131,7 @@ fn results<'a>(job: &JobId, record: Option<&'a Record>) -> Result<&'a Results, R
             Exit::NoResults,
             format!("the results of {job} were deleted at {at}, when their time was up"),
         )),
-        None => Ok(results),
+        None => Ok((stage, results)),
     }
 }
 
@@ -134,9 +148,9 @@ fn target(loaded: &Loaded, part: Part) -> Result<(Target, Credentials), Refusal>
     }
 }
 
-fn open(job: &JobId, target: &Target, credentials: &Credentials, root: Option<String>) -> Result<Opened, Refusal> {
+fn open(id: &ResultId, target: &Target, credentials: &Credentials, root: Option<String>) -> Result<Opened, Refusal> {
     let store = open_results(target, credentials)?;
-    let stored = Stored { job: job.clone(), root };
+    let stored = Stored { job: id.clone(), root };
     Ok(Opened { store, stored, expected: None, announced: None })
 }
 
@@ -162,8 +176,8 @@ impl Opened {
             return Err(differs("is not the one that the record names; do not use it"));
         }
         let manifest = Manifest::parse(&bytes).ok_or_else(|| differs("is of no version that is known here"))?;
-        if manifest.facts.job != *job {
-            return Err(differs(&format!("is of another workflow, {}", manifest.facts.job)));
+        if manifest.facts.result() != *job {
+            return Err(differs(&format!("is of another workflow, {}", manifest.facts.result())));
         }
         Ok((manifest, bytes))
     }

@@ -65,14 +65,12 @@ pub(super) async fn until_ended(
 }
 
 /// A line for each phase and attempt that is seen.
-fn tell(found: &Registered, shown: &mut Option<(Phase, u32)>) -> Result<(), Refusal> {
+fn tell(found: &Registered, shown: &mut Option<(u32, Phase, u32)>) -> Result<(), Refusal> {
     let Some(record) = cluster_args::record(found)? else { return Ok(()) };
-    let now = (record.phase, record.attempt);
-    if let Some(stage) = record.phase.stage()
-        && shown.replace(now) != Some(now)
-    {
+    let now = (record.round, record.phase, record.attempt);
+    if record.phase != Phase::Done && shown.replace(now) != Some(now) {
         let again = if record.attempt > 0 { format!(", attempt {}", record.attempt + 1) } else { String::new() };
-        writeln!(io::stderr(), "{stage} begins{again}")?;
+        writeln!(io::stderr(), "{} begins{again}", record.place())?;
     }
     Ok(())
 }

@@ -11,7 +11,10 @@ use crate::{
     },
     storage::Targets,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// What the admin's configuration adds to every pod's command.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +36,8 @@ pub struct Settings {
 pub struct Places {
     /// `/data`.
     pub layout: Layout,
+    /// The outputs of earlier rounds, where this one takes them.
+    pub earlier: BTreeMap<u32, PathBuf>,
     /// A folder in which every key of the workflow's ConfigMap is a file.
     pub documents: PathBuf,
     /// The termination message.
@@ -55,6 +60,12 @@ pub fn arguments(spec: &PodSpec, settings: &Settings, places: &Places) -> Option
             line.path("--documents", &places.documents).path("--data", data);
             line.path("--termination-log", &places.termination_log);
             line.option("--policy", &json(&settings.fetch));
+            if spec.round > 0 {
+                line.option("--stage", &spec.round.to_string());
+            }
+            for (round, outputs) in &places.earlier {
+                line.option("--earlier", &format!("{round}={}", outputs.display()));
+            }
             if let Some(folder) = &places.local_folder {
                 line.path("--local-folder", folder);
             }
@@ -89,6 +100,12 @@ pub fn arguments(spec: &PodSpec, settings: &Settings, places: &Places) -> Option
         }
     }
     Some(line.0)
+}
+
+/// The rounds whose outputs a configure pod needs.
+pub fn earlier(spec: &PodSpec) -> impl Iterator<Item = u32> {
+    let rounds = if let Task::Configure { earlier, .. } = &spec.task { Some(earlier) } else { None };
+    rounds.into_iter().flatten().copied()
 }
 
 /// The keys that a configure pod needs for its document, by the names of their variables: the operator's if there is a provider

@@ -25,7 +25,7 @@ pub use submitter::{Log, Registered, Registration, Submitter};
 
 use super::{
     Cluster, Freshness, WorkflowRead, document_text,
-    manifest::{self, COHORT_LABEL, COMPONENT_LABEL, MANAGED_BY, OWNER_LABEL, Settings, WORKFLOW_LABEL},
+    manifest::{self, COHORT_LABEL, COMPONENT_LABEL, MANAGED_BY, OWNER_LABEL, STAGE_LABEL, Settings, WORKFLOW_LABEL},
     restricted::{Profile, violations},
 };
 use crate::{

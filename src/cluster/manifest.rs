@@ -7,6 +7,7 @@
 
 mod credentials;
 mod results;
+mod rounds;
 
 use super::{
     command::{self, Places},
@@ -44,6 +45,8 @@ pub const WORKFLOW_LABEL: &str = "workflow";
 pub const COMPONENT_LABEL: &str = "component";
 /// The label with the workflow's UID: deletions select by it, since a name may be another workflow's by then.
 pub const OWNER_LABEL: &str = "operator-engine/workflow-uid";
+/// The label with the number of the document's stage, from the second on.
+pub const STAGE_LABEL: &str = "operator-engine/stage";
 /// The label with a pod's [`Cohort`](crate::plan::cohort::Cohort).
 pub const COHORT_LABEL: &str = "operator-engine/cohort";
 /// The container's name, as in the old engine.
@@ -127,6 +130,7 @@ pub fn pod(spec: &PodSpec, settings: &Settings) -> Pod {
         (COMPONENT_LABEL.to_owned(), spec.stage.to_string()),
         (COHORT_LABEL.to_owned(), spec.cohort.to_string()),
     ]);
+    metadata.labels.get_or_insert_default().extend(rounds::label(spec.round));
     let pod = Pod {
         metadata,
         spec: Some(Spec {
@@ -171,6 +175,7 @@ const REPORTING: Duration = Duration::from_secs(5);
 fn container(spec: &PodSpec, settings: &Settings, root: bool) -> Container {
     let places = Places {
         layout: Layout::new(Layout::IN_POD),
+        earlier: command::earlier(spec).map(|round| (round, rounds::place(round).into())).collect(),
         documents: DOCUMENTS.into(),
         termination_log: termination::DEFAULT_PATH.into(),
         local_folder: None,
@@ -251,12 +256,13 @@ fn mounts(spec: &PodSpec, settings: &Settings) -> Vec<VolumeMount> {
     let whole = |read_only: bool| VolumeMount {
         name: DATA_VOLUME.to_owned(),
         mount_path: Layout::IN_POD.to_owned(),
+        sub_path: Layout::round_folder(spec.round),
         read_only: Some(read_only),
         ..Default::default()
     };
     let part = |folder: &str, read_only: bool| VolumeMount {
         mount_path: format!("{}/{folder}", Layout::IN_POD),
-        sub_path: Some(folder.to_owned()),
+        sub_path: Some(rounds::path(spec.round, folder)),
         ..whole(read_only)
     };
     let other = |volume: &str, path: &str, read_only: bool| VolumeMount {
@@ -286,6 +292,7 @@ fn mounts(spec: &PodSpec, settings: &Settings) -> Vec<VolumeMount> {
         }
         Stage::Publish => vec![whole(true), part("adminlogs", false)],
     };
+    mounts.extend(command::earlier(spec).map(rounds::mount));
     mounts.extend(results::mounts(spec.stage, settings));
     mounts.extend(credentials::mount(spec.stage, settings));
     mounts.push(other(TMP_VOLUME, "/tmp", false));

@@ -27,8 +27,11 @@ pub(super) struct Metrics {
     pub(super) sweeps: Sweeps,
     notifications: Family<NoticeLabels, Counter>,
     /// Stages whose duration was counted, of workflows still in view.
-    counted: Mutex<BTreeSet<(String, Stage)>>,
+    counted: Mutex<BTreeSet<Observed>>,
 }
+
+/// A workflow, a round of it and its stage.
+type Observed = (String, usize, Stage);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -147,11 +150,12 @@ impl Metrics {
     }
 
     /// Observes each stage once: when its end is first seen.
-    fn durations(&self, name: &str, record: &Record, seen: &mut BTreeSet<(String, Stage)>) {
+    fn durations(&self, name: &str, record: &Record, seen: &mut BTreeSet<Observed>) {
         let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        for (stage, times) in &record.times {
+        let rounds = record.earlier.iter().map(|round| &round.times).chain([&record.times]).enumerate();
+        for (round, (stage, times)) in rounds.flat_map(|(round, times)| times.iter().map(move |of| (round, of))) {
             let Times { started: Some(started), ended: Some(ended) } = times else { continue };
-            let key = (name.to_owned(), *stage);
+            let key = (name.to_owned(), round, *stage);
             if !counted.contains(&key) {
                 let took = ended.duration_since(*started).as_secs_f64().max(0.0);
                 self.stages.get_or_create(&StageLabels { stage: stage.as_str() }).observe(took);

@@ -77,7 +77,7 @@ pub enum Intent {
     },
     /// Delete pods of these workflows.
     DeletePods {
-        /// Those of one stage, which is over and recorded; all, of workflows at their end.
+        /// Those of one stage in the first round, which is over and recorded; all, of workflows at their end.
         stage: Option<Stage>,
         /// The workflows. Never empty.
         owners: Vec<Owner>,

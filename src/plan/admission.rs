@@ -15,7 +15,7 @@ use super::{
     view::{Tracked, View},
     write::write,
 };
-use crate::workflow::{Document, Resources, digest::Sha256, document::Fault};
+use crate::workflow::{Document, Resources, digest::Sha256, document::Fault, record::Ahead};
 use jiff::Timestamp;
 
 /// Overrules the verdicts of pending workflows that nothing else stands against.
@@ -76,9 +76,14 @@ fn in_use(view: &View, policy: &Policy) -> Resources {
 /// What a pending workflow will be given; until its document was read, that may be all that can be given.
 fn wanted(tracked: &Tracked, policy: &Policy) -> Resources {
     match &tracked.document {
-        Some(Ok(document)) => policy.resources(document.wish),
+        Some(Ok(document)) => needed(document, policy),
         _ => policy.resources,
     }
+}
+
+/// The most that any of its stages is given; they run one after another.
+fn needed(document: &Document, policy: &Policy) -> Resources {
+    document.stages().map(|stage| policy.resources(stage.wish)).fold(Resources::default(), Resources::most)
 }
 
 /// Why a pending workflow is not taken, as far as is known.
@@ -143,7 +148,10 @@ fn admit(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: Now) 
 
 fn claim(view: &View, name: &str, tracked: &Tracked, document: &Document, policy: &Policy, now: Now) -> Step {
     let mut record = transition::claimed(&view.me, document.sha256, now.wall);
-    record.resources = Some(policy.resources(document.wish));
-    record.storage_expiry_secs = document.storage_expiry.map(|expiry| expiry.as_secs());
+    let storage_expiry_secs = |stage: &Document| stage.storage_expiry.map(|expiry| expiry.as_secs());
+    record.resources = Some(needed(document, policy));
+    record.storage_expiry_secs = storage_expiry_secs(document);
+    let ahead = document.later.iter().map(|stage| Ahead { storage_expiry_secs: storage_expiry_secs(stage) });
+    record.ahead = ahead.collect();
     write(name, tracked, policy, WriteStep::Claim, record)
 }

@@ -210,7 +210,7 @@ impl View {
             return; // A list that overtook this answer shows that another process has it since.
         }
         let Some((stage, job)) = write.record.phase.stage().zip(kind::job(name).ok()) else { return };
-        let track = tracked.pods.entry(pod_name(&job, stage, write.record.attempt)).or_default();
+        let track = tracked.pods.entry(pod_name(&job, write.record.round, stage, write.record.attempt)).or_default();
         track.intended = true;
         track.since = now.mono;
     }
@@ -263,7 +263,7 @@ fn intended_pod<'a>(tracked: &'a mut Tracked, intent: &Intent) -> Option<&'a mut
         Intent::CreatePod(spec) => Some(tracked.pods.entry(spec.name()).or_default()),
         Intent::CreateVolume { job, .. } => {
             let RecordSeen::Some(record) = &tracked.record else { return None };
-            let pod = pod_name(job, record.phase.stage()?, record.attempt);
+            let pod = pod_name(job, record.round, record.phase.stage()?, record.attempt);
             Some(tracked.pods.entry(pod).or_default())
         }
         _ => None,

@@ -30,7 +30,10 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
         let owner = Owner { job, uid: uid.clone() };
         match tracked.standing() {
             Standing::Running(record) if view.is_mine(record) && is_known_now(tracked, now, plan) => {
-                for (stage, batch) in stages.iter_mut().filter(|(stage, _)| Phase::from(*stage) < record.phase) {
+                // Of the first round only: a deletion selects by workflow and stage, so one that comes late would meet the next
+                // round's pods. Those stay until the end.
+                let is_over = |stage| record.round > 0 || Phase::from(stage) < record.phase;
+                for (stage, batch) in stages.iter_mut().filter(|(stage, _)| is_over(*stage)) {
                     if let Some((objects, since)) = over(tracked, &owner.job, *stage) {
                         batch.add(owner.clone(), objects, since);
                     }

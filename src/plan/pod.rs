@@ -19,6 +19,8 @@ pub struct PodSpec {
     pub owner: Uid,
     /// What the workflow is: where configure reads it from.
     pub kind: Kind,
+    /// The round: which of the document's stages it is for.
+    pub round: u32,
     /// The stage: the label `component`.
     pub stage: Stage,
     /// The attempt, from 0.
@@ -44,6 +46,8 @@ pub enum Task {
         remote: bool,
         /// The buckets that it names.
         buckets: BTreeSet<String>,
+        /// The earlier rounds whose outputs it takes.
+        earlier: BTreeSet<u32>,
     },
     /// Run the author's image.
     Algorithm {
@@ -102,7 +106,7 @@ impl PodSpec {
 
     /// The pod's name: deterministic, so that creating it twice is impossible.
     pub fn name(&self) -> String {
-        pod_name(&self.job, self.stage, self.attempt)
+        pod_name(&self.job, self.round, self.stage, self.attempt)
     }
 }
 
@@ -117,6 +121,7 @@ pub fn spec_for(
     stage: Stage,
     policy: &Policy,
 ) -> Option<PodSpec> {
+    let document = document.and_then(|document| document.stage(record.round));
     let task = match (stage, document) {
         (Stage::Publish, _) => {
             let image = document.map(|document| document.algorithm.container.reference()).unwrap_or_default();
@@ -126,14 +131,14 @@ pub fn spec_for(
             document: record.document,
             remote: document.is_remote(),
             buckets: document.buckets().into_iter().map(str::to_owned).collect(),
+            earlier: document.takes(),
         },
         (Stage::Algorithm, Some(document)) => Task::Algorithm {
             image: document.algorithm.container.reference(),
             entrypoint: document.algorithm.container.entrypoint.clone(),
             subject: Subject::of(document),
             max_time: policy.max_time(document.max_time),
-            // As it was claimed: the budget was reckoned with that.
-            resources: record.resources.unwrap_or_else(|| policy.resources(document.wish)),
+            resources: resources(record, document, policy),
         },
         (Stage::Filter, Some(document)) => {
             let image = policy.filter_image.clone().unwrap_or_default();
@@ -145,13 +150,24 @@ pub fn spec_for(
         job: job.clone(),
         owner: owner.clone(),
         kind,
+        round: record.round,
         stage,
         attempt: record.attempt,
         cohort: Cohort::of(record, stage),
         task,
-        deadline: deadline(stage, document.map(|document| &**document), policy),
+        deadline: deadline(stage, document, policy),
         grace: policy.stop_grace,
     })
+}
+
+/// What an algorithm gets: as it was claimed, since the budget was reckoned with that. Of several rounds that is the most that
+/// any of them needs, and each gets its own.
+fn resources(record: &Record, document: &Document, policy: &Policy) -> Resources {
+    match record.resources {
+        Some(claimed) if record.has_rounds() => policy.resources(document.wish).least(claimed),
+        Some(claimed) => claimed,
+        None => policy.resources(document.wish),
+    }
 }
 
 /// How long a stage's pod may take in all. An algorithm's wrapper keeps its time exactly, from the algorithm's own start;

@@ -10,7 +10,7 @@ use super::{
     standing::Standing,
     view::{Tracked, View},
 };
-use crate::workflow::{Order, Stage};
+use crate::workflow::Order;
 use jiff::Timestamp;
 use std::{
     cmp::Reverse,
@@ -88,8 +88,7 @@ fn last_starts(view: &View) -> BTreeMap<&str, Timestamp> {
     let mut starts = BTreeMap::new();
     for tracked in view.workflows.values() {
         let (Standing::Running(record) | Standing::Done(record)) = tracked.standing() else { continue };
-        let started = record.times.get(&Stage::Configure).and_then(|times| times.started);
-        let (Some(seen), Some(started)) = (&tracked.seen, started) else { continue };
+        let (Some(seen), Some(started)) = (&tracked.seen, record.started()) else { continue };
         let last = starts.entry(seen.order.owner.as_str()).or_insert(started);
         *last = started.max(*last);
     }

@@ -159,16 +159,23 @@ pub struct LeaseSeen {
     pub duration: Duration,
 }
 
-/// What a name of ours says: the stem of pods and volumes.
-pub fn pod_name(job: &JobId, stage: Stage, attempt: u32) -> String {
-    format!("{job}-{stage}-{attempt}")
+/// The pod of an attempt. Read from behind it is no other's: a number, perhaps the round's, then a stage.
+pub fn pod_name(job: &JobId, round: u32, stage: Stage, attempt: u32) -> String {
+    match round {
+        0 => format!("{job}-{stage}-{attempt}"),
+        round => format!("{job}-{stage}-{round}-{attempt}"),
+    }
 }
 
-/// Whether `name` is that of a pod of this stage, whatever its attempt.
+/// The attempt, if `name` is that of a pod of this round and stage.
+pub fn attempt_of(name: &str, job: &JobId, round: u32, stage: Stage) -> Option<u32> {
+    let attempt = name.rsplit('-').next()?.parse().ok()?;
+    (pod_name(job, round, stage, attempt) == name).then_some(attempt)
+}
+
+/// Whether `name` is that of a pod of this stage in the first round, whatever its attempt.
 pub fn is_pod_of(name: &str, job: &JobId, stage: Stage) -> bool {
-    let rest = name.strip_prefix(job.as_str()).and_then(|rest| rest.strip_prefix('-'));
-    let attempt = rest.and_then(|rest| rest.strip_prefix(stage.as_str())).and_then(|rest| rest.strip_prefix('-'));
-    attempt.is_some_and(|attempt| attempt.parse::<u32>().is_ok())
+    attempt_of(name, job, 0, stage).is_some()
 }
 
 /// The name of a workflow's volume.

@@ -8,11 +8,13 @@
 //!   begun again for the admin's logs alone.
 //! - Publish is tried again until its time is up, also where an admin has to see to the store first; nothing is dropped
 //!   silently, and the record says what is waited for.
+//! - Of several rounds the next begins when this one is published and nothing stands against it; else it was the last.
 //! - Failures of the platform are charged to a budget of their own, and the stage is tried again.
 
 mod ended;
 mod first;
 mod happened;
+mod rounds;
 
 pub use ended::Ended;
 pub use first::{claimed, record_unreadable, refused, stopped_unclaimed, turned_away};
@@ -21,6 +23,7 @@ use super::{action::WriteStep, policy::Policy, view::Ending};
 use crate::workflow::{Code, Outcome, Phase, Record, Stage, record::MAX_MESSAGE_LEN, report::clip};
 use happened::{Happened, configured, filtered, published, ran};
 use jiff::{SignedDuration, Timestamp};
+use rounds::where_it_is;
 
 /// The most bytes of [`Record::reason`]: one word.
 const MAX_REASON_LEN: usize = 64;
@@ -52,7 +55,9 @@ pub fn after(
         next.attempt = next.attempt.saturating_add(1);
         let pause = policy.retries.backoff(next.failures);
         next.not_before = now.checked_add(SignedDuration::try_from(pause).unwrap_or_default()).ok();
-        tell_of_retry(&mut next, stage, reason, message, policy, now);
+        // Behind how it ended it is clear which one is meant.
+        let message = if record.outcome.is_none() { where_it_is(record, message) } else { message.clone() };
+        tell_of_retry(&mut next, stage, reason, &message, policy, now);
         return (WriteStep::Retry, next);
     }
     if matches!(happened, Happened::Leak { .. }) && next.attempt < u32::MAX {
@@ -63,6 +68,9 @@ pub fn after(
     }
     next.times.entry(stage).or_default().ended = Some(now);
     conclude(&mut next, stage, happened);
+    if stage == Stage::Publish && rounds::go_on(&mut next, now) {
+        return (WriteStep::Transition, next);
+    }
     let to = following(&next, stage, ended, policy);
     enter(&mut next, to, now);
     (if to == Phase::Done { WriteStep::Finish } else { WriteStep::Transition }, next)
@@ -139,7 +147,7 @@ fn conclude(next: &mut Record, stage: Stage, happened: Happened) {
     }
     next.outcome = Some(outcome);
     next.reason = Some(clip(&reason, MAX_REASON_LEN));
-    next.message = Some(clip(&message, MAX_MESSAGE_LEN));
+    next.message = Some(clip(&where_it_is(next, &message), MAX_MESSAGE_LEN));
 }
 
 /// Where a workflow goes after `stage`.

@@ -236,7 +236,8 @@ impl Tracked {
 
     /// The pod that `record` intends, if anything is known of it.
     pub fn intended_pod(&self, job: &JobId, record: &Record) -> Option<&PodTrack> {
-        self.pods.get(&pod_name(job, record.phase.stage()?, record.attempt)).map(|pod| &**pod)
+        let name = pod_name(job, record.round, record.phase.stage()?, record.attempt);
+        self.pods.get(&name).map(|pod| &**pod)
     }
 
     /// Its UID, once seen.

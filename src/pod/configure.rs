@@ -6,6 +6,8 @@
 //!     └─ the algorithm        inputs/algoCustomData.json, transformations/algorithm, 1, 2, …    if no input failed
 //! ```
 //!
+//! A data set that is an earlier stage's outputs is copied, not linked: what is read then is what was hashed, and its mode is ours.
+//!
 //! Order and names are those of the engine this one replaces, because algorithm images know them. Running again gives
 //! the same tree; nothing is remembered between runs.
 //!
@@ -18,6 +20,7 @@
 mod answer;
 mod arweave;
 mod assets;
+mod earlier;
 mod fault;
 mod fetch;
 mod guard;
@@ -53,7 +56,7 @@ use fault::DiskError;
 use fetch::Fetcher;
 use guard::{Lookup, SystemLookup};
 use journal::Journal;
-use std::{io::Write, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, io::Write, path::PathBuf, sync::Arc};
 
 /// The longest message of a fault, in bytes. Escaped as JSON it is at most twice as long, which leaves room in a report
 /// of 4096.
@@ -64,8 +67,10 @@ const MAX_MESSAGE: usize = 1500;
 pub struct ConfigureTask {
     /// The workflow.
     pub job: JobId,
-    /// What it asks for.
+    /// What it asks for: one of its stages. The first has the later ones in it, and makes their folders.
     pub document: Document,
+    /// The outputs of the earlier stages that it takes.
+    pub earlier: BTreeMap<u32, PathBuf>,
     /// What that may cost and where it may be fetched from.
     pub policy: FetchPolicy,
     /// What may be used for it; only what the document needs is there.
@@ -101,8 +106,14 @@ async fn run_with(task: ConfigureTask, out: &mut (dyn Write + Send), lookup: Arc
 }
 
 async fn prepare(task: &ConfigureTask) -> Result<(), DiskError> {
-    let (layout, program) = (task.layout.clone(), task.program.clone());
-    let prepared = tokio::task::spawn_blocking(move || tree::prepare(&layout, program.as_deref())).await;
+    let (layout, program, later) = (task.layout.clone(), task.program.clone(), task.document.later.len());
+    let prepare = move || {
+        tree::prepare(&layout, program.as_deref())?;
+        (1..=later).try_for_each(|round| {
+            tree::own_folder(layout.clone().of_round(u32::try_from(round).unwrap_or(u32::MAX)).root())
+        })
+    };
+    let prepared = tokio::task::spawn_blocking(prepare).await;
     prepared.map_err(std::io::Error::other).map_err(DiskError::while_doing("preparing the folders"))?
 }
 

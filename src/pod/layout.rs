@@ -27,6 +27,19 @@ impl Layout {
         Self { root: root.into() }
     }
 
+    /// The tree of a round below a workflow's first one: each has one of its own, which those before it never mount.
+    pub fn of_round(self, round: u32) -> Self {
+        match Self::round_folder(round) {
+            Some(folder) => Self { root: self.root.join(folder) },
+            None => self,
+        }
+    }
+
+    /// The folder below the volume's root that is a later round's root; none of the first.
+    pub fn round_folder(round: u32) -> Option<String> {
+        (round > 0).then(|| format!("stage-{round}"))
+    }
+
     /// The root: the old engine's `VOLUME`.
     pub fn root(&self) -> &Path {
         &self.root

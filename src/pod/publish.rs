@@ -33,7 +33,7 @@ mod progress;
 mod reader;
 #[cfg(test)]
 mod tests;
-mod tree;
+pub(super) mod tree;
 mod upload;
 mod walk;
 
@@ -127,7 +127,7 @@ async fn publish(task: PublishTask, places: &Places) -> Result<Published, Fault>
         tokio::task::spawn_blocking(look).await.map_err(|_| Fault::Interrupted)??
     };
     progress.begin(&walk, places);
-    let cover = Cover { facts, inputs, key };
+    let cover = Cover { result: facts.result(), facts, inputs, key };
     cover.gaps().for_each(|gap| progress.tell(gap));
     let (files, bytes) = (walk.files.len() as u64, walk.files.iter().map(|found| found.size).sum());
     let refused = walk.refused.len() as u64;
@@ -161,7 +161,7 @@ async fn store(
         }
         Place::Tree(store) => at_once::complete(store.as_ref(), tree, cover.clone(), walk, stop, progress).await?,
     };
-    let keys = Keys(&cover.facts.job);
+    let keys = Keys(&cover.result);
     Ok(record::Place {
         store: place.name().to_owned(),
         prefix: keys.prefix().to_string(),
@@ -187,7 +187,7 @@ fn look(
     if let Err(error) = inside::take(&tree) {
         progress.tell(&format!("what the filter's pod left cannot be taken to the admin's logs: {error}"));
     }
-    let walked = walk::walk(&tree, folders, Keys(&facts.job), places, limits);
+    let walked = walk::walk(&tree, folders, Keys(&facts.result()), places, limits);
     let inputs = cover::inputs(&tree);
     if facts.release && leaks.any() {
         let _ = inside::forget(&tree);

@@ -11,7 +11,7 @@
 
 use super::kubelet::{Kubelet, Run, Stop};
 use crate::{
-    cluster::command::{Places, Settings, arguments, input_keys, variables},
+    cluster::command::{Places, Settings, arguments, earlier, input_keys, variables},
     plan::{
         end::End,
         seen::{Progress, Waiting, WaitingCause},
@@ -87,8 +87,10 @@ impl Processes {
 
     fn places(&self, run: &Run<'_>) -> Places {
         let tree = self.tree(&run.spec.job);
+        let layout = |round| Layout::new(tree.join("data")).of_round(round);
         Places {
-            layout: Layout::new(tree.join("data")),
+            layout: layout(run.spec.round),
+            earlier: earlier(run.spec).map(|round| (round, layout(round).outputs())).collect(),
             documents: tree.join("workflow"),
             termination_log: tree.join("pods").join(format!("{}.termination", run.spec.name())),
             local_folder: Some(self.local_folder.clone()),

@@ -165,12 +165,9 @@ impl Store {
             deleting: false,
             progress: Progress::Waiting(Waiting { cause: WaitingCause::Starting, message: String::new() }),
         };
-        let made = Event::PodCreated {
-            workflow: spec.owner.clone(),
-            pod: seen.uid.clone(),
-            stage: spec.stage,
-            attempt: spec.attempt,
-        };
+        let PodSpec { round, stage, attempt, .. } = *spec;
+        let (workflow, pod) = (spec.owner.clone(), seen.uid.clone());
+        let made = Event::PodCreated { workflow, pod, round, stage, attempt };
         self.history.add(at, made);
         self.pods.insert(name.clone(), Pod { seen: seen.clone(), stop });
         if !self.has_owner(&spec.owner) {

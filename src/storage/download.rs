@@ -14,7 +14,7 @@ use super::{
     verify::{place, small},
 };
 use crate::workflow::{
-    JobId,
+    ResultId,
     digest::{Hasher, Sha256},
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -169,7 +169,7 @@ async fn one(
 
 /// The path of a file below its job's folder: its key without the job. [`Keys::file`] made the same key, so no part of it is
 /// empty, a dot or two, or holds a NUL.
-fn below(job: &JobId, file: &File) -> Result<PathBuf, String> {
+fn below(job: &ResultId, file: &File) -> Result<PathBuf, String> {
     let (folder, relative) = place(job, file)?;
     Ok(Path::new("data").join(folder.as_str()).join(relative))
 }

@@ -29,7 +29,7 @@ pub use mfs::MfsStore;
 pub use rpc::Patience;
 
 use super::{ContentUrls, Ipfs, IpfsCredentials, StorageError, error::Meaning};
-use crate::workflow::JobId;
+use crate::workflow::ResultId;
 use failure::Failure;
 use object_store::path::Path;
 use rpc::Rpc;
@@ -39,7 +39,7 @@ use tokio::sync::OnceCell;
 /// What paths of all commands begin with.
 const API: &str = "/api/v0";
 /// Kubo's limit for a pin's name, less what a job's id needs.
-const MAX_FOLDER_LEN: usize = 255 - JobId::MAX_LEN - 1;
+const MAX_FOLDER_LEN: usize = 255 - ResultId::MAX_LEN - 1;
 
 /// An IPFS node as a store. Clones share the connection.
 #[derive(Clone)]
@@ -151,12 +151,12 @@ impl Kubo {
     }
 
     /// Where MFS has the job.
-    fn path(&self, job: &JobId) -> String {
+    fn path(&self, job: &ResultId) -> String {
         format!("{}/{job}", self.folder)
     }
 
     /// What the job's pin is named. The folder stands in it, since another folder of the node may have the same job.
-    fn pin_name(&self, job: &JobId) -> String {
+    fn pin_name(&self, job: &ResultId) -> String {
         format!("{}{job}", self.pin_prefix())
     }
 

@@ -1,6 +1,6 @@
 //! The only place that knows how stored objects are named.
 
-use crate::workflow::JobId;
+use crate::workflow::ResultId;
 use object_store::path::Path;
 use std::fmt;
 
@@ -35,9 +35,9 @@ impl fmt::Display for Folder {
     }
 }
 
-/// The keys of one workflow's objects.
+/// The keys of the objects of one stage of a workflow.
 #[derive(Debug, Clone, Copy)]
-pub struct Keys<'a>(pub &'a JobId);
+pub struct Keys<'a>(pub &'a ResultId);
 
 /// A name that no store can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn keys_are_the_old_engines() {
-        let job: JobId = "wf-1".parse().unwrap();
+        let job: ResultId = "wf-1".parse().unwrap();
         let keys = Keys(&job);
         let key = keys.file(Folder::Outputs, "a b/ü%#.csv").unwrap();
         assert_eq!(key.as_ref(), "wf-1/data/outputs/a b/ü%#.csv");
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn names_that_a_store_would_refuse_or_change_are_refused() {
-        let job: JobId = "wf-1".parse().unwrap();
+        let job: ResultId = "wf-1".parse().unwrap();
         for (name, reason) in [
             ("", InvalidKey::Alphabet),
             ("a\nb", InvalidKey::Alphabet),

@@ -1,7 +1,7 @@
 //! What reading and deleting results needs of a store, whatever its kind.
 
 use super::StorageError;
-use crate::workflow::JobId;
+use crate::workflow::ResultId;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cid::Cid;
@@ -9,11 +9,11 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use std::{fmt, time::Duration};
 
-/// The results of one workflow in one store.
+/// The results of one stage of a workflow in one store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stored {
-    /// The workflow.
-    pub job: JobId,
+    /// The workflow, and which of its stages.
+    pub job: ResultId,
     /// The content id of all of it, in a store that has such. A store that has them finds results without it too, as long as
     /// its index is whole; with it, always.
     pub root: Option<String>,

@@ -6,7 +6,7 @@ use super::{
     Action, Credentials, Keys, Removed, ResultStore, Storage, StorageError, Stored, Target, error::is_missing, ipfs,
     manifest,
 };
-use crate::workflow::JobId;
+use crate::workflow::ResultId;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{
@@ -52,7 +52,7 @@ impl ResultStore for Storage {
             let first = |key: &Path| key.as_ref().split('/').next().map(str::to_owned);
             names.extend(unfinished.iter().filter_map(|upload| first(&upload.key)));
         }
-        let jobs: BTreeSet<JobId> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        let jobs: BTreeSet<ResultId> = names.iter().filter_map(|name| name.parse().ok()).collect();
         Ok(jobs.into_iter().map(|job| Stored { job, root: None }).collect())
     }
 

@@ -1,7 +1,7 @@
 //! Stores that take a whole result in one act, as one tree of content ids: IPFS and ipfs-cluster.
 
 use super::{ContentUrls, ResultStore, StorageError};
-use crate::workflow::JobId;
+use crate::workflow::ResultId;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -21,14 +21,14 @@ pub trait TreeStore: ResultStore {
     /// # Errors
     ///
     /// Any but [`StorageError::Missing`]. Also when the source [broke](Broken): it knows why.
-    async fn publish(&self, job: &JobId, source: Arc<dyn TreeSource>) -> Result<String, StorageError>;
+    async fn publish(&self, job: &ResultId, source: Arc<dyn TreeSource>) -> Result<String, StorageError>;
 
     /// The content id that the index has for the job; none if it has none.
-    async fn find(&self, job: &JobId) -> Result<Option<String>, StorageError>;
+    async fn find(&self, job: &ResultId) -> Result<Option<String>, StorageError>;
 
     /// Makes sure that the store keeps the tree, which its index has for the job; false if it does not have all of it, or if
     /// it has other files than these and the [last](TreeSource::last_paths).
-    async fn keep(&self, job: &JobId, root: &str, files: &[TreeFile]) -> Result<bool, StorageError>;
+    async fn keep(&self, job: &ResultId, root: &str, files: &[TreeFile]) -> Result<bool, StorageError>;
 
     /// How the URLs of this store's files are made.
     fn urls(&self) -> &ContentUrls;

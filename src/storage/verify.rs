@@ -19,7 +19,7 @@ use super::{
 use crate::{
     ethereum::Address,
     workflow::{
-        JobId,
+        ResultId,
         digest::{Hasher, Sha256},
     },
 };
@@ -120,7 +120,7 @@ pub async fn verify(
 /// # Errors
 ///
 /// What is wrong with it, for people. Whoever can write to the store can write a manifest, so no name is taken on trust.
-pub fn place<'a>(job: &JobId, file: &'a File) -> Result<(Folder, &'a str), String> {
+pub fn place<'a>(job: &ResultId, file: &'a File) -> Result<(Folder, &'a str), String> {
     let (folder, relative) = file.path.split_once('/').ok_or("its path has no folder")?;
     let folder =
         Folder::ALL.into_iter().find(|known| known.as_str() == folder).ok_or("its path is in no folder of a result")?;
@@ -168,10 +168,10 @@ fn signature(bytes: &[u8], expected: Option<Address>) -> Check {
 }
 
 /// That the manifest is of this workflow, and names each file once and where it belongs.
-fn names(job: &JobId, manifest: &Manifest) -> Check {
+fn names(job: &ResultId, manifest: &Manifest) -> Check {
     let mut wrong = Vec::new();
-    if manifest.facts.job != *job {
-        wrong.push(format!("the manifest is of the workflow {}", manifest.facts.job));
+    if manifest.facts.result() != *job {
+        wrong.push(format!("the manifest is of the workflow {}", manifest.facts.result()));
     }
     let mut seen = BTreeSet::new();
     for file in &manifest.files {

@@ -22,7 +22,7 @@ impl Edges {
                 Some(Standing::Running(record) | Standing::Done(record)) => Some(record),
                 _ => None,
             };
-            let stage = record.map_or("pending", |record| record.phase.as_str());
+            let stage = record.map_or_else(|| "pending".to_owned(), |record| record.place());
             let attempt = record.map_or(0, |record| record.attempt);
             match verdict {
                 Verdict::Quarantined(_) => {

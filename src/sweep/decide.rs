@@ -16,12 +16,10 @@
 //! between that sweep and now, only this one knows that it has passed. Evidence is gathered as it is asked for: a
 //! [`Decision::AskManifest`] is answered and the question put again.
 
-use crate::workflow::{
-    JobId, Phase, Record, State,
-    record::{Place, Results},
-};
+use super::held::Workflow;
+use crate::workflow::ResultId;
 use jiff::{SignedDuration, Timestamp};
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 /// The rules, from the configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,8 +48,8 @@ pub struct Moment {
 /// What is known of one result, or of a part of it, in one store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
-    /// The workflow.
-    pub job: JobId,
+    /// The workflow, and which of its stages.
+    pub id: ResultId,
     /// The store's name.
     pub store: String,
     /// The content id of all of it, if there is such.
@@ -66,34 +64,6 @@ pub struct Evidence {
     pub manifest: Option<Manifest>,
     /// When it was last written, if the store can say; none: not asked yet.
     pub last_written: Option<Option<Timestamp>>,
-}
-
-/// What the cluster says of a workflow.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Workflow {
-    /// There is no ConfigMap of its name.
-    Gone,
-    /// It is not at its end, or is no workflow.
-    Unfinished,
-    /// It is at its end, and nobody can read its record.
-    Unreadable,
-    /// It is at its end.
-    Done(Held),
-}
-
-/// What is kept of a finished workflow's record while all of them are looked at.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Held {
-    /// Its end.
-    pub ended: Timestamp,
-    /// Where its results are, by store, prefix and root; empty if it has none.
-    pub places: Vec<(String, String, Option<String>)>,
-    /// When they may be deleted.
-    pub expires_at: Option<Timestamp>,
-    /// When they were deleted.
-    pub deleted_at: Option<Timestamp>,
-    /// Whether somebody is still to be told of it.
-    pub owes: bool,
 }
 
 /// What a store says of the manifest.
@@ -184,17 +154,17 @@ impl Moment {
 
 /// Decides about one result in one store.
 pub fn decide(evidence: &Evidence, policy: &Policy, moment: Moment) -> Decision {
-    let Evidence { job, workflow, .. } = evidence;
+    let Evidence { id, workflow, .. } = evidence;
     let held = match workflow {
         Workflow::Gone => None,
         Workflow::Unfinished => return Decision::Keep,
         Workflow::Unreadable => return Decision::Leave(Reason::UnreadableRecord),
-        Workflow::Done(held) => Some(held).filter(|held| !held.places.is_empty()),
+        Workflow::Done(held) => held.results.get(&id.stage()),
     };
     if let Some(held) = held {
         match held.expires_at.map(|at| moment.due(at)) {
             None | Some(Due::NotYet) => return Decision::Keep,
-            _ if held.places.iter().any(|(_, prefix, _)| prefix != job.as_str()) => {
+            _ if held.places.iter().any(|(_, prefix, _)| prefix != id.as_str()) => {
                 return Decision::Leave(Reason::ForeignPrefix);
             }
             Some(Due::Unconfirmed) => return Decision::Leave(Reason::Unconfirmed),
@@ -248,52 +218,13 @@ pub fn record_may_go(workflow: &Workflow, stored: bool, policy: &Policy, moment:
     if held.owes {
         return false;
     }
-    let since = if held.places.is_empty() { Some(held.ended) } else { held.deleted_at };
-    let at = since.and_then(|since| later(since.max(held.ended), keep));
+    let deleted: Option<Vec<_>> = held.results.values().map(|results| results.deleted_at).collect();
+    let since = deleted.and_then(|deleted| deleted.into_iter().chain([held.ended]).max());
+    let at = since.and_then(|since| later(since, keep));
     at.is_some_and(|at| matches!(moment.due(at), Due::Yes))
 }
 
 /// None if that is beyond all time.
 fn later(at: Timestamp, duration: Duration) -> Option<Timestamp> {
     at.checked_add(SignedDuration::try_from(duration).ok()?).ok()
-}
-
-impl Workflow {
-    /// What `state` and `record` say, if there is such a ConfigMap.
-    pub fn of(state: Option<State>, status: Option<&str>, created: Timestamp) -> Self {
-        if state != Some(State::Done) {
-            return Self::Unfinished;
-        }
-        match status.map(Record::parse) {
-            // Somebody set the label by hand: nothing says how far it is.
-            None => Self::Unfinished,
-            Some(Err(_)) => Self::Unreadable,
-            Some(Ok(record)) if record.phase != Phase::Done => Self::Unfinished,
-            Some(Ok(record)) => Self::Done(Held::of(&record, created)),
-        }
-    }
-}
-
-impl Held {
-    /// What is kept of `record`.
-    pub fn of(record: &Record, created: Timestamp) -> Self {
-        let places = |results: &Results| {
-            let own = (results.store.clone(), results.prefix.clone(), results.root.clone());
-            let of = |place: &Place| (place.store.clone(), place.prefix.clone(), place.root.clone());
-            std::iter::once(own).chain(results.adminlogs.as_ref().map(of)).collect()
-        };
-        let results = record.results.as_ref();
-        Self {
-            ended: record.times.values().filter_map(|times| times.ended).max().unwrap_or(created).max(created),
-            places: results.map(places).unwrap_or_default(),
-            expires_at: results.and_then(|results| results.expires_at),
-            deleted_at: results.and_then(|results| results.deleted_at),
-            owes: record.notices.owed(),
-        }
-    }
-
-    /// Whether everything the record speaks of is gone, when `gone` are the stores in which nothing of it is left.
-    pub fn all_gone(&self, gone: &BTreeSet<&str>) -> bool {
-        !self.places.is_empty() && self.places.iter().all(|(store, ..)| gone.contains(store.as_str()))
-    }
 }

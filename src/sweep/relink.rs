@@ -2,17 +2,11 @@
 //!
 //! Only what names its workflow by its own manifest is entered: a record may have been edited.
 
-use super::{
-    SweepError, Sweeper,
-    decide::{Manifest, Workflow},
-    settle::said_by,
-    shelf::limited,
-    work::PAGE,
-};
+use super::{SweepError, Sweeper, decide::Manifest, held::Workflow, settle::said_by, shelf::limited, work::PAGE};
 use crate::{
     plan::kind,
     storage::{Relinked, ResultStore, Stored},
-    workflow::report::with_causes,
+    workflow::{JobId, ResultId, report::with_causes},
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -61,9 +55,12 @@ impl Sweeper {
             for seen in &page.workflows {
                 let workflow = Workflow::of(seen.state, seen.status.as_deref(), seen.created);
                 let (Workflow::Done(held), Ok(job)) = (workflow, kind::job(&seen.name)) else { continue };
-                for (store, _, root) in held.places.into_iter().filter(|_| held.deleted_at.is_none()) {
-                    if let (Some((name, _)), Some(root)) = (stores.get_key_value(&store), root) {
-                        recorded.entry(name).or_default().push(Stored { job: Clone::clone(&job), root: Some(root) });
+                let job: &JobId = &job;
+                let is_there = |stage: &u32| held.results.get(stage).is_some_and(|kept| kept.deleted_at.is_none());
+                for (stage, (store, _, root)) in held.places().filter(|(stage, _)| is_there(stage)) {
+                    if let (Some((name, _)), Some(root)) = (stores.get_key_value(store), root) {
+                        let stored = Stored { job: ResultId::of(job.clone(), stage), root: Some(root.clone()) };
+                        recorded.entry(name).or_default().push(stored);
                     }
                 }
             }

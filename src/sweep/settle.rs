@@ -4,10 +4,11 @@
 //! it speaks of is gone, and each act may be repeated.
 
 use super::{
-    decide::{Decision, Evidence, Manifest, Policy, Reason, Workflow, decide, record_may_go},
+    decide::{Decision, Evidence, Manifest, Policy, Reason, decide, record_may_go},
+    held::Workflow,
     report::{Fate, Line},
     shelf::{Known, Shelf, limited},
-    work::{Item, Work},
+    work::{Item, Work, gone},
 };
 use crate::{
     cluster::archive::Archive,
@@ -17,12 +18,11 @@ use crate::{
         seen::WorkflowSeen,
     },
     storage::{Stored, manifest},
-    workflow::{JobId, Record, State},
+    workflow::{JobId, Record, ResultId, State},
 };
 use bytes::Bytes;
 use jiff::Timestamp;
 use std::{
-    collections::BTreeSet,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -56,10 +56,10 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// Sees to one workflow and says what became of it.
     pub(super) async fn settle(&self, job: &JobId, mut work: Work) -> Vec<Line> {
-        let mut decisions = self.decide_all(job, &mut work).await;
+        let mut decisions = self.decide_all(&mut work).await;
         let acts = |fate: &Result<Decision, Fate>| matches!(fate, Ok(Decision::Remove | Decision::Gone));
         if !decisions.iter().any(acts) && !self.record_may_go(&work) {
-            return lines(job, &work, decisions.into_iter().map(fate_of));
+            return lines(&work, decisions.into_iter().map(fate_of));
         }
         let mut seen = None;
         if !self.dry_run {
@@ -69,7 +69,7 @@ impl Run<'_> {
                 Ok(seen) => seen,
                 Err(error) => {
                     let failed = |decision| if acts(&decision) { failed(&error) } else { fate_of(decision) };
-                    return lines(job, &work, decisions.into_iter().map(failed));
+                    return lines(&work, decisions.into_iter().map(failed));
                 }
             };
             let now = seen
@@ -77,21 +77,21 @@ impl Run<'_> {
                 .map_or(Workflow::Gone, |seen| Workflow::of(seen.state, seen.status.as_deref(), seen.created));
             if now != work.workflow {
                 work.workflow = now;
-                decisions = self.decide_all(job, &mut work).await;
+                decisions = self.decide_all(&mut work).await;
             }
         }
         let mut fates = Vec::new();
         for (item, decision) in work.items.iter().zip(decisions) {
             fates.push(match decision {
-                Ok(Decision::Remove) => self.remove(job, item).await,
+                Ok(Decision::Remove) => self.remove(item).await,
                 other => fate_of(other),
             });
         }
-        let mut said = lines(job, &work, fates.iter().cloned());
-        if let (Some(seen), Workflow::Done(held)) = (&seen, &work.workflow)
-            && held.deleted_at.is_none()
-            && held.all_gone(&stores_without(&work.items, &fates))
-            && let Err(error) = self.mark(seen.clone()).await
+        let mut said = lines(&work, fates.iter().cloned());
+        let gone = if let Workflow::Done(held) = &work.workflow { gone(held, &work.items, &fates) } else { Vec::new() };
+        if let Some(seen) = &seen
+            && !gone.is_empty()
+            && let Err(error) = self.mark(seen.clone(), &gone).await
         {
             let error = format!("it is deleted, and its record does not say so yet: {error}");
             said.push(Line { job: job.to_string(), store: String::new(), fate: Fate::Failed { error } });
@@ -106,23 +106,23 @@ impl Run<'_> {
         record_may_go(&work.workflow, !work.items.is_empty() || !self.all_listed, self.policy, self.moment)
     }
 
-    async fn decide_all(&self, job: &JobId, work: &mut Work) -> Vec<Result<Decision, Fate>> {
+    async fn decide_all(&self, work: &mut Work) -> Vec<Result<Decision, Fate>> {
         let mut decisions = Vec::new();
         for item in &mut work.items {
-            decisions.push(self.decide(job, &work.workflow, item).await);
+            decisions.push(self.decide(&work.workflow, item).await);
         }
         decisions
     }
 
     /// Decides, and gathers the evidence for it as it is asked for.
-    async fn decide(&self, job: &JobId, workflow: &Workflow, item: &mut Item) -> Result<Decision, Fate> {
+    async fn decide(&self, workflow: &Workflow, item: &mut Item) -> Result<Decision, Fate> {
         let Some(shelf) = item.shelf.and_then(|index| self.shelves.get(index)) else {
             return Ok(Decision::Leave(Reason::UnknownStore));
         };
         let Some(moment) = shelf.moment.filter(|_| !shelf.given_up()) else { return Ok(Decision::Keep) };
-        let stored = Stored { job: job.clone(), root: item.root.clone() };
+        let stored = Stored { job: item.id.clone(), root: item.root.clone() };
         let mut evidence = Evidence {
-            job: job.clone(),
+            id: item.id.clone(),
             store: item.store.clone(),
             root: item.root.clone(),
             listed: item.listed,
@@ -162,7 +162,7 @@ impl Run<'_> {
         Ok(said)
     }
 
-    async fn remove(&self, job: &JobId, item: &Item) -> Fate {
+    async fn remove(&self, item: &Item) -> Fate {
         let Some(shelf) = item.shelf.and_then(|index| self.shelves.get(index)) else { return Fate::Kept };
         if shelf.given_up() {
             return Fate::Kept;
@@ -173,7 +173,7 @@ impl Run<'_> {
         if self.dry_run {
             return Fate::Deleted { objects: 0, bytes: 0 };
         }
-        let stored = Stored { job: job.clone(), root: item.root.clone() };
+        let stored = Stored { job: item.id.clone(), root: item.root.clone() };
         let removed = limited(STORE_LIMIT, shelf.store.remove(&stored)).await;
         match shelf.counted(removed, true) {
             Ok(removed) if removed.objects == 0 => Fate::AlreadyGone,
@@ -188,8 +188,8 @@ impl Run<'_> {
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
-    /// Writes `deletedAt` into the record, unless somebody else has.
-    async fn mark(&self, first: WorkflowSeen) -> Result<(), String> {
+    /// Writes `deletedAt` into the record, for these of its stages, unless somebody else has.
+    async fn mark(&self, first: WorkflowSeen, gone: &[u32]) -> Result<(), String> {
         let Workflow::Done(before) = Workflow::of(first.state, first.status.as_deref(), first.created) else {
             return Ok(());
         };
@@ -199,14 +199,17 @@ impl Run<'_> {
             let mut record = Record::parse(seen.status.as_deref().unwrap_or_default())?;
             let now = Workflow::of(seen.state, seen.status.as_deref(), seen.created);
             let Workflow::Done(held) = now else { return Err("the workflow is not at its end any more".to_owned()) };
-            if held.deleted_at.is_some() {
-                return Ok(());
-            }
-            if held.places != before.places {
+            if !held.places().eq(before.places()) {
                 return Err("it speaks of other results by now".to_owned());
             }
-            if let Some(results) = &mut record.results {
-                results.deleted_at = Some(self.moment.now);
+            let mut news = false;
+            for stage in gone {
+                let Some(results) = record.results_of(*stage) else { continue };
+                news |= results.deleted_at.is_none();
+                results.deleted_at.get_or_insert(self.moment.now);
+            }
+            if !news {
+                return Ok(());
             }
             let (uid, version) = (seen.uid.clone(), seen.version);
             let write = Write { step: WriteStep::Expire, uid, version, state: State::Done, record };
@@ -249,33 +252,25 @@ impl Run<'_> {
 struct Head {
     version: u32,
     job: String,
+    #[serde(default)]
+    stage: u32,
     expires_at: Option<Timestamp>,
 }
 
 /// What a manifest says to whoever holds it for that of `job`.
-pub(super) async fn said_by(job: JobId, bytes: Bytes) -> Manifest {
+pub(super) async fn said_by(id: ResultId, bytes: Bytes) -> Manifest {
     // Up to 64 MiB of JSON: not on a thread that others wait for.
     let head = tokio::task::spawn_blocking(move || serde_json::from_slice::<Head>(&bytes)).await;
     match head {
         Ok(Ok(head)) if head.version != manifest::VERSION => Manifest::Unusable,
-        Ok(Ok(head)) if head.job != job.as_str() => Manifest::OfAnother,
+        Ok(Ok(head)) if (head.job.as_str(), head.stage) != (id.job().as_str(), id.stage()) => Manifest::OfAnother,
         Ok(Ok(head)) => Manifest::Expires(head.expires_at),
         _ => Manifest::Unusable,
     }
 }
 
-/// The stores in which nothing of a workflow is left.
-fn stores_without<'a>(items: &'a [Item], fates: &[Fate]) -> BTreeSet<&'a str> {
-    let is_gone = |fate: &Fate| matches!(fate, Fate::Deleted { .. } | Fate::AlreadyGone);
-    let with = |gone: bool| {
-        let of = items.iter().zip(fates).filter(move |(_, fate)| is_gone(fate) == gone);
-        of.map(|(item, _)| item.store.as_str()).collect::<BTreeSet<_>>()
-    };
-    &with(true) - &with(false)
-}
-
-fn lines(job: &JobId, work: &Work, fates: impl Iterator<Item = Fate>) -> Vec<Line> {
-    let line = |(item, fate): (&Item, Fate)| Line { job: job.to_string(), store: item.store.clone(), fate };
+fn lines(work: &Work, fates: impl Iterator<Item = Fate>) -> Vec<Line> {
+    let line = |(item, fate): (&Item, Fate)| Line { job: item.id.to_string(), store: item.store.clone(), fate };
     work.items.iter().zip(fates).map(line).collect()
 }
 

@@ -2,7 +2,8 @@
 
 use super::{
     clocks::believed,
-    decide::{Manifest, Moment, Workflow},
+    decide::{Manifest, Moment},
+    held::Workflow,
     report::Report,
     settle::GIVE_UP_AFTER,
     work::{self, Agenda},
@@ -153,7 +154,7 @@ impl Known {
 
     pub(super) fn forget_all_but(&mut self, agenda: &Agenda) {
         let known = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|(_, stored), _| agenda.get(&stored.job).is_some_and(|work| work.workflow == Workflow::Gone));
+        known.retain(|(_, stored), _| agenda.get(stored.job.job()).is_some_and(|work| work.workflow == Workflow::Gone));
     }
 }
 

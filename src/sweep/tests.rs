@@ -3,5 +3,6 @@
 mod interrupted;
 mod many;
 mod properties;
+mod rounds;
 mod rules;
 mod world;

@@ -2,7 +2,9 @@
 //! whose records are themselves due. Of all others nothing is kept, so that ten thousand cost a few megabytes.
 
 use super::{
-    decide::{Held, Manifest, Moment, Policy, Workflow, record_may_go},
+    decide::{Manifest, Moment, Policy, record_may_go},
+    held::{Held, Kept, Workflow},
+    report::Fate,
     shelf::Shelf,
 };
 use crate::{
@@ -14,10 +16,13 @@ use crate::{
         seen::WorkflowSeen,
     },
     storage::Stored,
-    workflow::JobId,
+    workflow::{JobId, ResultId},
 };
 use jiff::Timestamp;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// How many workflows one page asks for.
 pub(super) const PAGE: u32 = 500;
@@ -53,6 +58,8 @@ impl Work {
 /// Something of a workflow in one store.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
+    /// Which of the workflow's results.
+    pub(super) id: ResultId,
     /// Which store; none: one that is not configured.
     pub(super) shelf: Option<usize>,
     /// The store's name.
@@ -72,10 +79,10 @@ pub(super) type Agenda = BTreeMap<JobId, Work>;
 
 /// Adds what a store has.
 pub(super) fn listed(agenda: &mut Agenda, shelf: usize, store: &str, found: impl Iterator<Item = Stored>) {
-    for Stored { job, root } in found {
-        let work =
-            agenda.entry(job).or_insert_with(|| Work { workflow: Workflow::Gone, name: None, items: Vec::new() });
-        work.items.push(Item::new(Some(shelf), store, root, true));
+    for Stored { job: id, root } in found {
+        let gone = || Work { workflow: Workflow::Gone, name: None, items: Vec::new() };
+        let work = agenda.entry(id.job().clone()).or_insert_with(gone);
+        work.items.push(Item::new(id, Some(shelf), store, root, true));
     }
 }
 
@@ -123,14 +130,13 @@ fn add(agenda: &mut Agenda, job: JobId, seen: &WorkflowSeen, shelves: &[Shelf], 
         return; // What is stored is its namesake's; its own record waits until that one's is gone.
     }
     let workflow = Workflow::of(seen.state, seen.status.as_deref(), seen.created);
-    if let Workflow::Done(held) = &workflow
-        && held.deleted_at.is_none()
-    {
-        held.places.iter().for_each(|(store, ..)| shelves.iter().for_each(|shelf| shelf.promises(store)));
+    if let Workflow::Done(held) = &workflow {
+        let there = held.results.values().filter(|kept| kept.deleted_at.is_none()).flat_map(|kept| &kept.places);
+        there.for_each(|(store, ..)| shelves.iter().for_each(|shelf| shelf.promises(store)));
     }
     let name = Some((rank, seen.name.clone()));
     let missing = match &workflow {
-        Workflow::Done(held) => promised(held, agenda.get(&job), shelves, rules),
+        Workflow::Done(held) => promised(held, &job, agenda.get(&job), shelves, rules),
         _ => Vec::new(),
     };
     if let Some(work) = agenda.get_mut(&job) {
@@ -142,14 +148,16 @@ fn add(agenda: &mut Agenda, job: JobId, seen: &WorkflowSeen, shelves: &[Shelf], 
 }
 
 /// What the record says should be somewhere and no list has: looked at only once its time is up.
-fn promised(held: &Held, found: Option<&Work>, shelves: &[Shelf], rules: Rules<'_>) -> Vec<Item> {
-    if held.deleted_at.is_some() || held.expires_at.is_none_or(|at| at > rules.moment.now) {
-        return Vec::new();
-    }
+fn promised(held: &Held, job: &JobId, found: Option<&Work>, shelves: &[Shelf], rules: Rules<'_>) -> Vec<Item> {
     let mut items = Vec::new();
-    for (store, _, root) in &held.places {
+    let is_due = |kept: &Kept| kept.deleted_at.is_none() && kept.expires_at.is_some_and(|at| at <= rules.moment.now);
+    let due = held.results.iter().filter(|(_, kept)| is_due(kept));
+    for (stage, (store, _, root)) in due.flat_map(|(stage, kept)| kept.places.iter().map(move |place| (stage, place))) {
+        let id = ResultId::of(job.clone(), *stage);
         let shelf = shelves.iter().position(|shelf| shelf.store.name() == store);
-        let same = |item: &&Item| item.shelf == shelf && (item.root == *root || item.root.is_none() || root.is_none());
+        let same = |item: &&Item| {
+            item.id == id && item.shelf == shelf && (item.root == *root || item.root.is_none() || root.is_none())
+        };
         let is_found = found.is_some_and(|work| work.items.iter().any(|item| same(&item)));
         // Of a store that could not be listed nothing is known.
         let usable = match shelf {
@@ -157,14 +165,31 @@ fn promised(held: &Held, found: Option<&Work>, shelves: &[Shelf], rules: Rules<'
             None => rules.all_listed,
         };
         if !is_found && usable {
-            items.push(Item::new(shelf, store, root.clone(), false));
+            items.push(Item::new(id, shelf, store, root.clone(), false));
         }
     }
     items
 }
 
 impl Item {
-    fn new(shelf: Option<usize>, store: &str, root: Option<String>, listed: bool) -> Self {
-        Self { shelf, store: store.to_owned(), root, listed, manifest: None, last_written: None }
+    fn new(id: ResultId, shelf: Option<usize>, store: &str, root: Option<String>, listed: bool) -> Self {
+        Self { id, shelf, store: store.to_owned(), root, listed, manifest: None, last_written: None }
     }
+}
+
+/// The stages whose results are gone from every place that the record speaks of, and that it does not call deleted yet.
+pub(super) fn gone(held: &Held, items: &[Item], fates: &[Fate]) -> Vec<u32> {
+    let left = held.results.iter().filter(|(_, kept)| kept.deleted_at.is_none());
+    let gone = left.filter(|(stage, kept)| kept.all_gone(&stores_without(**stage, items, fates)));
+    gone.map(|(stage, _)| *stage).collect()
+}
+
+/// The stores in which nothing of a stage is left.
+fn stores_without<'a>(stage: u32, items: &'a [Item], fates: &[Fate]) -> BTreeSet<&'a str> {
+    let is_gone = |fate: &Fate| matches!(fate, Fate::Deleted { .. } | Fate::AlreadyGone);
+    let with = |gone: bool| {
+        let of = items.iter().zip(fates).filter(move |(item, fate)| item.id.stage() == stage && is_gone(fate) == gone);
+        of.map(|(item, _)| item.store.as_str()).collect::<BTreeSet<_>>()
+    };
+    &with(true) - &with(false)
 }

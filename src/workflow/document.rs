@@ -15,6 +15,7 @@ mod image;
 mod read;
 mod source;
 mod spelling;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -27,9 +28,12 @@ use super::{AssetId, Wish, digest::Sha256};
 use jiff::Timestamp;
 use std::{collections::BTreeSet, fmt, time::Duration};
 
-/// A document that can be run.
+/// A document that can be run: its first stage, and the later ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
+    /// The stages after the first, in order, each as if it were all there is: what stands beside `stages` is the same in each,
+    /// and none has later ones.
+    pub later: Vec<Self>,
     /// The data sets, in order.
     pub inputs: Vec<Input>,
     /// What runs over them.
@@ -59,7 +63,9 @@ pub struct Document {
 impl Document {
     /// The longest text, in bytes: a ConfigMap holds no more.
     pub const MAX_BYTES: usize = 1024 * 1024;
-    /// Most data sets.
+    /// Most stages.
+    pub const MAX_STAGES: usize = 8;
+    /// Most data sets of one stage.
     pub const MAX_INPUTS: usize = 1000;
     /// Most files of one data set or algorithm.
     pub const MAX_FILES: usize = 1000;
@@ -81,17 +87,36 @@ impl Document {
         })
     }
 
-    /// The keys of the ConfigMap that `inline:` urls name.
-    pub fn inline_keys(&self) -> BTreeSet<&str> {
-        self.files().filter_map(FileRef::inline_key).collect()
+    /// One of its stages, as if it were all there is but for [`Document::later`] of the first.
+    pub fn stage(&self, index: u32) -> Option<&Self> {
+        match index.checked_sub(1) {
+            None => Some(self),
+            Some(later) => self.later.get(usize::try_from(later).ok()?),
+        }
     }
 
-    /// The buckets that `s3:` urls name.
+    /// All of its stages, in order.
+    pub fn stages(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.later)
+    }
+
+    /// The keys of the ConfigMap that `inline:` urls of any stage name.
+    pub fn inline_keys(&self) -> BTreeSet<&str> {
+        self.stages().flat_map(Self::files).filter_map(FileRef::inline_key).collect()
+    }
+
+    /// The buckets that `s3:` urls of this stage name.
     pub fn buckets(&self) -> BTreeSet<&str> {
         self.files().filter_map(FileRef::bucket).collect()
     }
 
-    /// Whether some of it comes from a provider.
+    /// The earlier stages whose outputs this stage takes.
+    pub fn takes(&self) -> BTreeSet<u32> {
+        let earlier = |source| if let &Source::Earlier(stage) = source { Some(stage) } else { None };
+        self.sources().filter_map(earlier).collect()
+    }
+
+    /// Whether some of this stage comes from a provider.
     pub fn is_remote(&self) -> bool {
         self.sources().any(|source| matches!(source, Source::Remote(_)))
     }
@@ -99,7 +124,7 @@ impl Document {
     fn files(&self) -> impl Iterator<Item = &FileRef> {
         self.sources().flat_map(|source| match source {
             Source::Urls(files) => files.as_slice(),
-            Source::Remote(_) => &[],
+            Source::Remote(_) | Source::Earlier(_) => &[],
         })
     }
 
@@ -163,6 +188,8 @@ pub enum Source {
     Urls(Vec<FileRef>),
     /// `remote`: through a provider, by the old protocol.
     Remote(Remote),
+    /// `previousStage`: the outputs of this earlier stage. Only of data sets, never of the first stage's.
+    Earlier(u32),
 }
 
 /// One file to fetch.
@@ -243,7 +270,8 @@ impl Fault {
     /// Whether the algorithm's section is at fault: such a workflow ends with code 32, any other with 31.
     pub fn is_in_algorithm(&self) -> bool {
         let stage = self.path.strip_prefix(read::OLD_BODY).unwrap_or(&self.path);
-        let section = stage.strip_prefix("stages[0].algorithm");
+        let stage = stage.strip_prefix("stages[").and_then(|rest| rest.split_once("].algorithm"));
+        let section = stage.filter(|(index, _)| index.bytes().all(|b| b.is_ascii_digit())).map(|(_, rest)| rest);
         section.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     }
 }

@@ -1,7 +1,7 @@
 //! What publish is told of a workflow: the part of its record that goes into `manifest.json`.
 
 use super::{
-    JobId, Outcome, Record, Stage,
+    JobId, Outcome, Record, ResultId, Stage,
     digest::Sha256,
     record::{Times, Usage},
 };
@@ -17,6 +17,9 @@ use std::collections::BTreeMap;
 pub struct Facts {
     /// The workflow.
     pub job: JobId,
+    /// Which of the document's stages, from 0; absent of the first.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub stage: u32,
     /// How it ends; `succeeded` when nothing stands against it so far.
     pub outcome: Outcome,
     /// See [`Record::reason`].
@@ -41,13 +44,23 @@ pub struct Facts {
     pub release: bool,
 }
 
+fn is_first(stage: &u32) -> bool {
+    *stage == 0
+}
+
 impl Facts {
+    /// The name of what is stored of it.
+    pub fn result(&self) -> ResultId {
+        ResultId::of(self.job.clone(), self.stage)
+    }
+
     /// What `record`, in its publish phase, says to the world.
     pub fn of(job: &JobId, record: &Record, image: String, expires_at: Option<Timestamp>) -> Self {
         let mut times = record.times.clone();
         times.remove(&Stage::Publish);
         Self {
             job: job.clone(),
+            stage: record.round,
             outcome: record.outcome.unwrap_or(Outcome::Succeeded),
             reason: record.reason.clone(),
             message: record.message.clone(),

@@ -10,6 +10,15 @@
 //! It is written by compare-and-swap only, by the engine whose Lease it names, and always *before* the act it speaks of:
 //! `phase` and `attempt` are the intent to run the pod `<job id>-<phase>-<attempt>`. So whoever reads it after a crash
 //! knows every pod that can exist.
+//!
+//! A document may have several stages, each of which goes through all phases: a *round* here, since a stage here is one of the
+//! four pods. From the second round on the record has its number as `stage`, and pods are called
+//! `<job id>-<phase>-<stage>-<attempt>`; what is told beside it is of the round in hand, `earlier` has what is left of those
+//! before it, and `ahead` those to come.
+
+mod rounds;
+
+pub use rounds::{Ahead, Earlier, MAX_EARLIER_IMAGE_ID_LEN};
 
 use super::{Code, Phase, Resources, Stage, digest::Sha256, notice::Notices};
 use jiff::Timestamp;
@@ -102,6 +111,9 @@ pub struct Record {
     pub text: String,
     /// The stage whose pod is intended or runs, or `done`.
     pub phase: Phase,
+    /// The round: which of the document's stages is in hand, from 0.
+    #[serde(default, rename = "stage", skip_serializing_if = "is_zero")]
+    pub round: u32,
     /// The attempt of that stage, from 0; a new one after a failure of the platform.
     pub attempt: u32,
     /// The digest of the document's text when the workflow was claimed. A document edited later is not run.
@@ -111,7 +123,7 @@ pub struct Record {
     /// As in the old engine: 0 nobody asked to stop, 1 a person did, 2 the time was up.
     #[serde(default)]
     pub stopreq: u8,
-    /// Failures of the platform (not of the user) since the workflow was claimed.
+    /// Failures of the platform (not of the user) in this round.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failures: u32,
     /// The next attempt is not begun before this time.
@@ -140,7 +152,7 @@ pub struct Record {
     /// What the algorithm used, as its wrapper reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// What the algorithm is given; absent in records from before it was recorded.
+    /// What the algorithm is given, of several rounds the most that any needs; absent in records from before it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
     /// When each stage began and ended.
@@ -152,6 +164,12 @@ pub struct Record {
     /// What was stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<Results>,
+    /// The rounds before this one, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Earlier>,
+    /// The rounds after this one, in order, as they were claimed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ahead: Vec<Ahead>,
     /// Who was told, and who still is to be.
     #[serde(default, skip_serializing_if = "Notices::is_empty")]
     pub notices: Notices,

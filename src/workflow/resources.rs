@@ -58,6 +58,26 @@ impl Resources {
         }
     }
 
+    /// Of each the greater.
+    #[must_use]
+    pub fn most(self, other: Self) -> Self {
+        Self {
+            cpu_millis: self.cpu_millis.max(other.cpu_millis),
+            memory: self.memory.max(other.memory),
+            gpus: self.gpus.max(other.gpus),
+        }
+    }
+
+    /// Of each the smaller.
+    #[must_use]
+    pub fn least(self, other: Self) -> Self {
+        Self {
+            cpu_millis: self.cpu_millis.min(other.cpu_millis),
+            memory: self.memory.min(other.memory),
+            gpus: self.gpus.min(other.gpus),
+        }
+    }
+
     /// Whether it is no more than the budget has.
     pub fn fits(self, budget: Budget) -> bool {
         budget.cpu_millis.is_none_or(|most| self.cpu_millis <= most)

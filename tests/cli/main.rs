@@ -18,4 +18,5 @@ mod leaving;
 mod outcomes;
 mod output;
 mod results;
+mod stages;
 mod stores;

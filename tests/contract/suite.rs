@@ -219,10 +219,16 @@ pub(crate) fn spec(name: &str, owner: &Uid, stage: Stage, attempt: u32) -> PodSp
         job: job(name),
         owner: owner.clone(),
         kind: Kind::ConfigMap,
+        round: 0,
         stage,
         attempt,
         cohort: Cohort(i64::from(attempt) + 1),
-        task: Task::Configure { document: Sha256::of("document"), remote: false, buckets: Default::default() },
+        task: Task::Configure {
+            document: Sha256::of("document"),
+            remote: false,
+            buckets: Default::default(),
+            earlier: Default::default(),
+        },
         deadline: Duration::from_hours(1),
         grace: Duration::from_secs(30),
     }

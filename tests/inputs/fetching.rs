@@ -55,6 +55,7 @@ pub(crate) async fn fetch(file: serde_json::Value, policy: FetchPolicy, keys: Ke
     let task = ConfigureTask {
         job: "wf-1".parse().unwrap(),
         document: Document::parse(&text).unwrap(),
+        earlier: Default::default(),
         policy,
         keys,
         layout: Layout::new(dir.path().join("data")),

@@ -124,10 +124,16 @@ pub(crate) async fn each_failure_is_taken_for_what_it_is(cluster: &'static Clust
             job: format!("wf-{name}").parse().unwrap(),
             owner: seen.uid.clone(),
             kind: operator_engine::plan::kind::Kind::ConfigMap,
+            round: 0,
             stage: Stage::Configure,
             attempt: 0,
             cohort: Cohort(1),
-            task: Task::Configure { document: Sha256::of(""), remote: false, buckets: Default::default() },
+            task: Task::Configure {
+                document: Sha256::of(""),
+                remote: false,
+                buckets: Default::default(),
+                earlier: Default::default(),
+            },
             deadline: Duration::from_secs(60),
             grace: Duration::from_secs(1),
         };

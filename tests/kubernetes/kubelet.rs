@@ -51,6 +51,8 @@ pub(crate) enum Act {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Job<'a> {
     pub(crate) name: &'a str,
+    /// The number of the document's stage.
+    pub(crate) round: u32,
     pub(crate) stage: Stage,
     pub(crate) attempt: u32,
 }
@@ -183,7 +185,8 @@ impl Node {
             saw.pods.insert(name.clone(), pod.clone());
         });
         listen(&serde_json::to_string(&pod).unwrap());
-        let act = (self.script)(&Job { name: &workflow, stage, attempt });
+        let round = pod.labels().get("operator-engine/stage").map_or(0, |number| number.parse().unwrap());
+        let act = (self.script)(&Job { name: &workflow, round, stage, attempt });
         match act {
             Act::Ignore => return,
             Act::Unschedulable(message) => {
@@ -206,7 +209,7 @@ impl Node {
             self.say(&name, &status("Running", now, &state, &pod)).await;
         }
         let (after, end) = match &act {
-            Act::Succeed(after) => (*after, success(&workflow, stage)),
+            Act::Succeed(after) => (*after, success(&result(&pod), stage)),
             Act::End(after, end) => (*after, end.clone()),
             _ => (Duration::from_secs(86_400), End::default()),
         };
@@ -281,14 +284,20 @@ fn read_labels(pod: &Pod) -> (String, Stage, u32) {
     (pod.labels()["workflow"].clone(), stage, attempt)
 }
 
+/// The name of what it stores.
+fn result(pod: &Pod) -> String {
+    let (labels, workflow) = (pod.labels(), &pod.labels()["workflow"]);
+    labels.get("operator-engine/stage").map_or_else(|| workflow.clone(), |number| format!("{workflow}_{number}"))
+}
+
 /// What a stage says that did what it is for.
-fn success(workflow: &str, stage: Stage) -> End {
+fn success(result: &str, stage: Stage) -> End {
     let message = match stage {
         Stage::Configure => render(&ConfigureReport { fault: None, files: 1, bytes: 10 }),
         Stage::Algorithm => render(&ExecReport { exit_code: Some(0), wall_ms: 7, ..ExecReport::default() }),
         Stage::Filter => String::new(),
         Stage::Publish => {
-            let manifest = format!("{workflow}/manifest.json");
+            let manifest = format!("{result}/manifest.json");
             let manifest_sha256 = Sha256::of(&manifest);
             let store = "file:///results".to_owned();
             let published = Published {

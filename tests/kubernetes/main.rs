@@ -28,6 +28,7 @@ mod proxy;
 #[path = "../servers/python.rs"]
 mod python;
 mod rights;
+mod rounds;
 mod runner;
 mod secrets;
 mod takeover;
@@ -60,6 +61,10 @@ fn main() -> ExitCode {
     tests.push(test!(Group::Together, commands::what_is_no_workflow_or_not_allowed_is_left_alone_and_told));
     tests.push(test!(Group::Together, commands::results_and_logs_are_found_by_the_record));
     tests.push(test!(Group::Together, notifications::all_is_told_whatever_receivers_do_and_whoever_dies));
+    tests.push(test!(
+        Group::Together,
+        rounds::two_stages_run_one_after_another_and_a_late_deletion_meets_only_the_first
+    ));
     tests.push(test!(Group::Together, faults::each_failure_is_taken_for_what_it_is));
     tests.extend(faults::runs());
     tests.push(test!(Group::Together, secrets::one_name_is_one_job_whoever_comes_second));

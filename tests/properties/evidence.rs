@@ -14,7 +14,7 @@ use operator_engine::{
         Code, Document, Outcome, Phase, Record, Stage, State,
         digest::Sha256,
         document::Fault,
-        record::{Holder, Results, Times, Usage},
+        record::{Ahead, Holder, Results, Times, Usage},
         report::{ConfigureFault, ConfigureReport, ExecReport, PublishFault, PublishReport, Published, render},
     },
 };
@@ -142,14 +142,18 @@ pub(crate) fn record() -> BoxedStrategy<Record> {
         times,
         option::weighted(0.1, results()),
     );
-    (first, second)
-        .prop_map(|((code, phase, attempt, document, holder, stopreq, failures), second)| {
+    let round = prop_oneof![12 => Just(0u32), 3 => 1u32..8, 1 => Just(u32::MAX)];
+    let ahead = option::of(any::<u64>()).prop_map(|storage_expiry_secs| Ahead { storage_expiry_secs });
+    let rounds = (round, prop_oneof![3 => Just(Vec::new()), 1 => vec(ahead, 1..4)]);
+    (first, second, rounds)
+        .prop_map(|((code, phase, attempt, document, holder, stopreq, failures), second, rounds)| {
             let (not_before, outcome, withheld, reason, message, exit_code, times, results) = second;
             let mut record = transition::claimed(&holder, document, wall(0));
             record.set_code(code);
             (record.phase, record.attempt, record.stopreq, record.failures) = (phase, attempt, stopreq, failures);
             (record.not_before, record.outcome, record.withheld) = (not_before, outcome, withheld);
             (record.reason, record.message, record.exit_code, record.results) = (reason, message, exit_code, results);
+            (record.round, record.ahead) = rounds;
             record.usage = exit_code.map(|_| Usage { wall_ms: u64::MAX, cpu_ms: 0, peak_memory_bytes: 1 });
             if let Some((phase, started, ended)) = times
                 && let Some(stage) = phase.stage()

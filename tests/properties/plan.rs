@@ -326,7 +326,7 @@ fn check_step(view: &View, name: &str, tracked: &Tracked, intent: &Intent) -> Re
         }
         Intent::EndPod { name: pod, uid, .. } => {
             let record = mine.expect("a pod is ended by its workflow's holder");
-            let intended = pod_name(&job(), record.phase.stage().unwrap(), record.attempt);
+            let intended = pod_name(&job(), record.round, record.phase.stage().unwrap(), record.attempt);
             prop_assert_eq!(pod, &intended);
             let seen = tracked.pods[pod].seen.as_ref();
             prop_assert_eq!(seen.map(|seen| &seen.uid), Some(uid));
@@ -338,7 +338,7 @@ fn check_step(view: &View, name: &str, tracked: &Tracked, intent: &Intent) -> Re
         Intent::ReadPod { name: pod } => {
             // One that was seen, or the intended one before the stage ends without it.
             let record = mine.expect("a pod is read for its workflow's holder");
-            let intended = record.phase.stage().map(|stage| pod_name(&job(), stage, record.attempt));
+            let intended = record.phase.stage().map(|stage| pod_name(&job(), record.round, stage, record.attempt));
             prop_assert!(tracked.pods.contains_key(pod) || Some(pod) == intended.as_ref());
         }
         Intent::ReadWorkflow | Intent::ReadDocument => {}

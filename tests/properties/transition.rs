@@ -93,10 +93,21 @@ proptest! {
                 prop_assert!(stage == Stage::Publish || next.failures > record.failures);
             }
             WriteStep::Transition | WriteStep::Finish => {
-                prop_assert!(next.phase > record.phase);
+                if next.round == record.round {
+                    prop_assert!(next.phase > record.phase);
+                    prop_assert_eq!(next.times[&stage].ended, Some(wall(second)));
+                } else {
+                    // The next of the document's stages: only after this one was published, and nothing stands against it.
+                    prop_assert_eq!((stage, next.phase, step), (Stage::Publish, Phase::Configure, WriteStep::Transition));
+                    prop_assert_eq!((record.outcome, next.outcome, stop), (None, None, false));
+                    prop_assert_eq!((next.round, next.ahead.len() + 1), (record.round + 1, record.ahead.len()));
+                    let earlier = next.earlier.last().unwrap();
+                    prop_assert_eq!(earlier.times[&stage].ended, next.times[&Stage::Configure].started);
+                    prop_assert!(earlier.results.is_some() && next.results.is_none());
+                    prop_assert!(matches!(&kind, Kind::Pod(end, None) if end.cause() == Cause::Success), "{:?}", kind);
+                }
                 prop_assert_eq!((next.attempt, next.not_before), (0, None));
                 prop_assert_eq!(step == WriteStep::Finish, next.phase == Phase::Done);
-                prop_assert_eq!(next.times[&stage].ended, Some(wall(second)));
             }
             other => prop_assert!(false, "{:?}", other),
         }
@@ -114,7 +125,7 @@ proptest! {
         // Success is what publish proved, and nothing else.
         if record.outcome.is_none() && next.outcome == Some(Outcome::Succeeded) {
             prop_assert_eq!((stage, next.phase), (Stage::Publish, Phase::Done));
-            prop_assert!(next.results.is_some());
+            prop_assert!(next.results.is_some() && next.ahead.is_empty());
             prop_assert!(matches!(&kind, Kind::Pod(end, None) if end.cause() == Cause::Success), "{:?}", kind);
         }
         // The gate: what may have run is published only after a filter that agreed, or not at all.

@@ -15,6 +15,7 @@ mod denied;
 mod evidence;
 mod exhaustive;
 mod hostile;
+mod rounds;
 mod rules;
 mod secrets;
 mod storms;

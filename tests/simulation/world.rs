@@ -9,6 +9,7 @@ use operator_engine::{
     plan::{
         Now, Plan, Policy, View,
         end::End,
+        pod::PodSpec,
         pod::Task,
         seen::{Progress, Waiting, WaitingCause},
     },
@@ -49,7 +50,7 @@ pub(crate) enum Act {
     Deaf,
 }
 
-type Script = dyn Fn(&str, Stage, u32) -> Act + Send + Sync;
+type Script = dyn Fn(&PodSpec) -> Act + Send + Sync;
 
 /// The kubelet of a simulation.
 pub(crate) struct Scripted {
@@ -62,7 +63,7 @@ pub(crate) struct Scripted {
 #[async_trait]
 impl Kubelet for Scripted {
     async fn run(&self, run: &Run<'_>, mut stop: Stop) -> End {
-        let act = (self.script)(run.spec.job.as_str(), run.spec.stage, run.spec.attempt);
+        let act = (self.script)(run.spec);
         if let Act::Wait(cause, message) = act {
             (run.say)(Progress::Waiting(Waiting { cause, message: message.to_owned() }));
             stop.asked().await;
@@ -103,7 +104,7 @@ impl Scripted {
     fn store(&self, facts: &Facts) -> Published {
         let facts = Facts { times: BTreeMap::new(), expires_at: None, ..facts.clone() };
         let text = serde_json::to_string(&facts).unwrap();
-        let (manifest, sha256) = (format!("{}/manifest.json", facts.job), Sha256::of(&text));
+        let (manifest, sha256) = (format!("{}/manifest.json", facts.result()), Sha256::of(&text));
         self.stored.lock().unwrap().insert(manifest.clone(), text);
         self.sandbox.get().unwrap().note(Event::Stored { manifest: manifest.clone(), sha256 });
         Published {
@@ -145,6 +146,10 @@ pub(crate) fn happy() -> World {
 }
 
 pub(crate) fn scripted(script: impl Fn(&str, Stage, u32) -> Act + Send + Sync + 'static) -> World {
+    scripted_by(move |spec| script(spec.job.as_str(), spec.stage, spec.attempt))
+}
+
+pub(crate) fn scripted_by(script: impl Fn(&PodSpec) -> Act + Send + Sync + 'static) -> World {
     let kubelet = Arc::new(Scripted { script: Box::new(script), sandbox: OnceLock::new(), stored: Mutex::default() });
     let clock = Arc::new(SimClock(Instant::now()));
     let sandbox = Sandbox::new(kubelet.clone(), clock.clone());
@@ -159,6 +164,18 @@ pub(crate) const DOCUMENT: &str = r#"{"stages":[{
     "algorithm":{"id":"did:op:cc","rawcode":"print(1)",
         "container":{"image":"python","tag":"3.12","entrypoint":"python3 $ALGO"}},
     "output":{"metadataUri":"https://aquarius.example"}}]}"#;
+
+/// `stages` stages, each but the first with the outputs of the one before.
+pub(crate) fn chain(stages: usize) -> String {
+    let mut document: serde_json::Value = serde_json::from_str(DOCUMENT).unwrap();
+    let list = document["stages"].as_array_mut().unwrap();
+    while list.len() < stages {
+        let mut next = list[0].clone();
+        next["input"] = serde_json::json!([{"previousStage": true}]);
+        list.push(next);
+    }
+    document.to_string()
+}
 
 /// An engine's life: by which names it goes and what happens to its calls.
 pub(crate) struct Life {

@@ -10,7 +10,7 @@ use operator_engine::{
         publish::{self, PublishTask},
     },
     storage::{ResultStore, Storage, StorageError, Stored, download, manifest::Manifest, verify},
-    workflow::{Facts, digest::Sha256},
+    workflow::{Facts, ResultId, digest::Sha256},
 };
 use std::{collections::BTreeMap, fs, path::Path};
 use tokio_util::sync::CancellationToken;
@@ -53,8 +53,10 @@ pub(crate) async fn keeps_the_contract(subject: &dyn Subject) {
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
     let stored = subject.publish("wf-1", &files).await;
     let neighbour = subject.publish("wf-10", &[("a.csv", b"a neighbour's")]).await;
+    // Another stage of the same workflow, and a workflow that is called nearly so.
+    let later = subject.publish("wf-1_1", &[("a.csv", b"a later stage's")]).await;
     let jobs: Vec<_> = store.jobs().await.unwrap().into_iter().map(|stored| stored.job.to_string()).collect();
-    assert_eq!(jobs, ["wf-1", "wf-10"]);
+    assert_eq!(jobs, ["wf-1", "wf-10", "wf-1_1"]);
     assert_holds(store, &stored, &files).await;
     let neighbours = manifest(store, &neighbour).await.unwrap();
     let foreign = store.read(&stored, &neighbours.files[0].key).await.err();
@@ -77,6 +79,9 @@ pub(crate) async fn keeps_the_contract(subject: &dyn Subject) {
     assert_has_nothing(store, &stored).await;
     assert_eq!(store.remove(&stored).await.unwrap().objects, 0);
     assert_holds(store, &neighbour, &[("a.csv", b"a neighbour's")]).await;
+    assert_holds(store, &later, &[("a.csv", b"a later stage's")]).await;
+    store.remove(&later).await.unwrap();
+    assert_has_nothing(store, &later).await;
 
     // What was never finished is found, has no manifest, and can be removed.
     let half = subject.leave_half("wf-2").await;
@@ -169,8 +174,9 @@ pub(crate) fn prepared(job: &str, outputs: &[(&str, &[u8])]) -> (tempfile::TempD
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
+    let id: ResultId = job.parse().unwrap();
     let facts = serde_json::json!({
-        "job": job, "outcome": "succeeded", "reason": null, "message": null, "exitCode": 0, "image": "x",
+        "job": id.job(), "stage": id.stage(), "outcome": "succeeded", "reason": null, "message": null, "exitCode": 0, "image": "x",
         "document": Sha256::of("x"), "usage": null, "times": {}, "expiresAt": null, "release": true,
     });
     (dir, serde_json::from_value(facts).unwrap())

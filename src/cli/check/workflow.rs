@@ -10,14 +10,15 @@ use crate::{
     },
     config::{Config, Fetch, duration, redacted},
     workflow::{
-        document::{AlgorithmSource, Document, Fault, FileRef, Source, meant},
+        document::{AlgorithmSource, Document, Fault, FileRef, Input, Source, meant},
         report::clip,
     },
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::{
     collections::BTreeMap,
     io::{self, Write},
+    time::Duration,
 };
 
 /// The most bytes of one thing a stranger wrote.
@@ -31,44 +32,69 @@ pub(super) fn understood(
     output: Output,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let (algorithm, limits, fetch) = (&document.algorithm, &config.limits, &config.fetch);
-    let kept = [config.storage.expiry, document.storage_expiry].into_iter().flatten().min();
-    let limit = document.max_time.map_or(limits.max_job_duration, |asked| asked.min(limits.max_job_duration));
     if output == Output::Json {
-        let inputs: Vec<_> = document
-            .inputs
-            .iter()
-            .map(|input| json!({"folder": input.id.as_str(), "did": input.did, "from": from(&input.source, document, fetch)}))
-            .collect();
-        return output::json(
-            out,
-            &json!({
-                "document": document.sha256,
-                "inputs": inputs,
-                "algorithm": {"did": algorithm.did, "from": algorithm_from(document, fetch)},
-                "image": algorithm.container.reference(),
-                "entrypoint": algorithm.container.entrypoint,
-                "maxTimeSeconds": limit.as_secs_f64(),
-                "keptSeconds": kept.map(|kept| kept.as_secs()),
-                "ignored": document.ignored,
-                "didYouMean": document.ignored.iter().filter_map(|path| Some((path, meant(path)?))).collect::<BTreeMap<_, _>>(),
-                "warnings": warnings,
-                "notes": document.notes.iter().map(Fault::to_string).collect::<Vec<_>>(),
-            }),
-        );
+        let notes = document.notes.iter().map(Fault::to_string).collect::<Vec<_>>();
+        let meant = document.ignored.iter().filter_map(|path| Some((path, meant(path)?))).collect::<BTreeMap<_, _>>();
+        let mut answer = Map::new();
+        let whole = json!({"ignored": document.ignored, "didYouMean": meant, "warnings": warnings, "notes": notes});
+        for part in [json!({"document": document.sha256}), stage_json(document, config), whole] {
+            answer.extend(part.as_object().cloned().unwrap_or_default());
+        }
+        if !document.later.is_empty() {
+            let later = document.later.iter().map(|stage| stage_json(stage, config));
+            answer.insert("later".to_owned(), later.collect());
+        }
+        return output::json(out, &answer);
     }
     let mut rows = vec![row("document", document.sha256.to_string())];
-    for input in &document.inputs {
-        let files = from(&input.source, document, fetch);
+    for (number, stage) in document.stages().enumerate() {
+        if !document.later.is_empty() {
+            rows.push([format!("stages[{number}]"), String::new()]);
+        }
+        rows.extend(stage_rows(stage, config));
+    }
+    rows.extend(document.notes.iter().map(|note| row("note", note.to_string())));
+    rows.extend(document.unread().map(|path| row("not read", path)));
+    output::table(out, &rows)
+}
+
+/// How long a stage may run, and how long its results are kept; none: for ever.
+fn times(stage: &Document, config: &Config) -> (Duration, Option<Duration>) {
+    let most = config.limits.max_job_duration;
+    let limit = stage.max_time.map_or(most, |asked| asked.min(most));
+    (limit, [config.storage.expiry, stage.storage_expiry].into_iter().flatten().min())
+}
+
+fn stage_json(stage: &Document, config: &Config) -> Value {
+    let (algorithm, fetch, (limit, kept)) = (&stage.algorithm, &config.fetch, times(stage, config));
+    let input = |input: &Input| json!({"folder": input.id.as_str(), "did": input.did, "from": from(&input.source, stage, fetch)});
+    json!({
+        "inputs": stage.inputs.iter().map(input).collect::<Vec<_>>(),
+        "algorithm": {"did": algorithm.did, "from": algorithm_from(stage, fetch)},
+        "image": algorithm.container.reference(),
+        "entrypoint": algorithm.container.entrypoint,
+        "maxTimeSeconds": limit.as_secs_f64(),
+        "keptSeconds": kept.map(|kept| kept.as_secs()),
+    })
+}
+
+fn stage_rows(stage: &Document, config: &Config) -> Vec<[String; 2]> {
+    let (fetch, (limit, kept), mut rows) = (&config.fetch, times(stage, config), Vec::new());
+    for input in &stage.inputs {
+        let files = from(&input.source, stage, fetch);
+        if let Source::Earlier(_) = input.source {
+            rows.extend(files.into_iter().map(|files| row("input", format!("{}/  {files}", input.id))));
+            continue;
+        }
         rows.extend(files.into_iter().enumerate().map(|(n, file)| row("input", format!("{}/{n}  {file}", input.id))));
     }
-    let files = algorithm_from(document, fetch);
+    let files = algorithm_from(stage, fetch);
     rows.extend(files.into_iter().map(|file| row("algorithm", file)));
-    rows.push(row("image", algorithm.container.reference()));
-    rows.push(row("entrypoint", algorithm.container.entrypoint.clone()));
+    rows.push(row("image", stage.algorithm.container.reference()));
+    rows.push(row("entrypoint", stage.algorithm.container.entrypoint.clone()));
     rows.push(row(
         "may run for",
-        match document.max_time {
+        match stage.max_time {
             Some(asked) if asked > limit => {
                 format!(
                     "{} in a cluster (limits.max_job_duration; it asks for {})",
@@ -81,9 +107,7 @@ pub(super) fn understood(
     ));
     let kept = kept.map_or_else(|| "ever".to_owned(), duration::text);
     rows.push(row("results kept for", kept));
-    rows.extend(document.notes.iter().map(|note| row("note", note.to_string())));
-    rows.extend(document.unread().map(|path| row("not read", path)));
-    output::table(out, &rows)
+    rows
 }
 
 /// Writes every fault, with its path.
@@ -99,6 +123,7 @@ fn row(name: &str, value: String) -> [String; 2] {
 /// One line for each file; a provider's service is one, since how many files it has is known to it alone.
 fn from(source: &Source, document: &Document, fetch: &Fetch) -> Vec<String> {
     match source {
+        Source::Earlier(stage) => vec![format!("the outputs of stages[{stage}]")],
         Source::Urls(files) => files.iter().map(|url| file(url, fetch)).collect(),
         Source::Remote(remote) => {
             let lacks =
@@ -143,10 +168,9 @@ mod tests {
         config,
         workflow::{
             digest::Sha256,
-            document::{Algorithm, Container, Input, Remote},
+            document::{Algorithm, Container, Remote},
         },
     };
-    use std::time::Duration;
 
     fn document() -> Document {
         let url = |url: &str| FileRef { url: url.to_owned(), sha256: None };
@@ -159,6 +183,7 @@ mod tests {
         let digested = FileRef { sha256: Some(Sha256::of("x")), ..url("inline:penguins.csv") };
         let input = |did: &str, source| Input { id: did.parse().unwrap(), did: did.to_owned(), source };
         Document {
+            later: Vec::new(),
             inputs: vec![
                 input(
                     "did:op:aa",

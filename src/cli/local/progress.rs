@@ -11,10 +11,14 @@ use crate::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::SignedDuration;
 use std::{
+    collections::BTreeMap,
     io::{self, Write as _},
     path::PathBuf,
     time::Duration,
 };
+
+/// A pod's round, stage and attempt.
+type Intended = (u32, Stage, u32);
 
 /// Shows one workflow's way.
 pub(super) struct Progress {
@@ -23,8 +27,10 @@ pub(super) struct Progress {
     pods: PathBuf,
     bar: ProgressBar,
     terminal: bool,
-    current: Option<(Stage, u32, Follow)>,
-    ended: Vec<Stage>,
+    current: Option<(Intended, Follow)>,
+    ended: Vec<(u32, Stage)>,
+    /// Whether lines say which of several rounds they are of.
+    rounds: bool,
     begun: bool,
 }
 
@@ -35,7 +41,7 @@ impl Progress {
         // No wider than its text: a line as wide as the terminal breaks when the terminal echoes ^C.
         let style = ProgressStyle::with_template("{spinner} {prefix:<9} {elapsed:>4}  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-        Self { job: job.clone(), pods, bar, terminal, current: None, ended: Vec::new(), begun: false }
+        Self { job: job.clone(), pods, bar, terminal, current: None, ended: Vec::new(), rounds: false, begun: false }
     }
 
     /// What others may speak with meanwhile.
@@ -58,24 +64,20 @@ impl Progress {
     }
 
     fn show(&mut self, record: &Record) {
-        let intended = record.phase.stage().map(|stage| (stage, record.attempt));
-        let shown = self.current.as_ref().map(|(stage, attempt, _)| (*stage, *attempt));
+        let intended = record.phase.stage().map(|stage| (record.round, stage, record.attempt));
+        let shown = self.current.as_ref().map(|(intended, _)| *intended);
         if intended == shown {
             return;
         }
-        if let Some((stage, _, follow)) = self.current.take() {
-            self.print(stage, follow.finish());
+        self.rounds = record.has_rounds();
+        if let Some(((round, stage, _), follow)) = self.current.take() {
+            self.print(round, stage, follow.finish());
         }
-        for stage in Stage::ALL {
-            if let Some(Times { started: Some(started), ended: Some(ended) }) = record.times.get(&stage)
-                && !self.ended.contains(&stage)
-            {
-                self.ended.push(stage);
-                let took = seconds(ended.duration_since(*started));
-                self.say(&format!("{stage:<9} ended after {took}{}", outcome_of(stage, record)));
-            }
+        for (round, earlier) in (0..).zip(&record.earlier) {
+            self.show_ended(round, &earlier.times, |_| String::new());
         }
-        if let Some((stage, attempt)) = intended {
+        self.show_ended(record.round, &record.times, |stage| outcome_of(stage, record));
+        if let Some((round, stage, attempt)) = intended {
             if !std::mem::replace(&mut self.begun, true) {
                 let job = &self.job;
                 self.say(&format!(
@@ -84,26 +86,43 @@ impl Progress {
             }
             let again = if attempt > 0 { format!(", attempt {}", attempt + 1) } else { String::new() };
             if !self.terminal {
-                self.say(&format!("{stage:<9} begins{again}"));
+                self.say(&format!("{} begins{again}", self.label(round, stage)));
             }
-            self.bar.set_prefix(stage.to_string());
+            self.bar.set_prefix(self.label(round, stage).trim_end().to_owned());
             self.bar.set_message(again.trim_start_matches(", ").to_owned());
             self.bar.reset_elapsed();
             self.bar.enable_steady_tick(Duration::from_millis(100));
-            let log = self.pods.join(format!("{}.log", pod_name(&self.job, stage, attempt)));
-            self.current = Some((stage, attempt, Follow::new(log)));
+            let log = self.pods.join(format!("{}.log", pod_name(&self.job, round, stage, attempt)));
+            self.current = Some(((round, stage, attempt), Follow::new(log)));
         }
     }
 
-    fn print_new_lines(&mut self) {
-        let Some((stage, _, follow)) = &mut self.current else { return };
-        let (stage, lines) = (*stage, follow.lines());
-        self.print(stage, lines);
+    /// The ends of a round's stages that were not shown yet.
+    fn show_ended(&mut self, round: u32, all: &BTreeMap<Stage, Times>, outcome: impl Fn(Stage) -> String) {
+        for stage in Stage::ALL {
+            if let Some(Times { started: Some(started), ended: Some(ended) }) = all.get(&stage)
+                && !self.ended.contains(&(round, stage))
+            {
+                self.ended.push((round, stage));
+                let took = seconds(ended.duration_since(*started));
+                self.say(&format!("{} ended after {took}{}", self.label(round, stage), outcome(stage)));
+            }
+        }
     }
 
-    fn print(&self, stage: Stage, lines: Vec<String>) {
+    fn label(&self, round: u32, stage: Stage) -> String {
+        if self.rounds { format!("[{round}] {stage:<9}") } else { format!("{stage:<9}") }
+    }
+
+    fn print_new_lines(&mut self) {
+        let Some(((round, stage, _), follow)) = &mut self.current else { return };
+        let (round, stage, lines) = (*round, *stage, follow.lines());
+        self.print(round, stage, lines);
+    }
+
+    fn print(&self, round: u32, stage: Stage, lines: Vec<String>) {
         for line in lines {
-            self.say(&format!("{stage:<9} | {}", tidy(stage, &line)));
+            self.say(&format!("{} | {}", self.label(round, stage), tidy(stage, &line)));
         }
     }
 

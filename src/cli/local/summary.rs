@@ -10,7 +10,7 @@ use crate::{
         keys::Keys,
         manifest::{File, Kind, Manifest, Refused},
     },
-    workflow::{JobId, Outcome, Record, digest::Sha256, document::Fault, record::Usage, report::clip},
+    workflow::{JobId, Outcome, Record, ResultId, digest::Sha256, document::Fault, record::Usage, report::clip},
 };
 use serde::Serialize;
 use std::{
@@ -51,6 +51,9 @@ pub(super) struct Summary {
     manifest: Option<PathBuf>,
     files: Vec<File>,
     refused: Vec<Refused>,
+    /// Where the results of the stages before are, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<PathBuf>,
     /// The work folder, if it was kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     work: Option<PathBuf>,
@@ -69,6 +72,8 @@ impl Summary {
             Some((path, manifest)) => (Some(path), manifest.files, manifest.refused),
             None => (None, Vec::new(), Vec::new()),
         };
+        let earlier = record.all_results().map(|(stage, _)| stage).filter(|stage| *stage < record.round);
+        let earlier = earlier.map(|stage| folder(job, stage, out)).collect();
         Self {
             job: job.clone(),
             outcome: record.outcome,
@@ -81,10 +86,11 @@ impl Summary {
             faults: Vec::new(),
             exit_code: record.exit_code,
             usage: record.usage.clone(),
-            directory: manifest.as_ref().map(|_| out.join(Keys(job).prefix().as_ref())),
+            directory: manifest.as_ref().map(|_| folder(job, record.round, out)),
             manifest,
             files,
             refused,
+            earlier,
             work: None,
         }
     }
@@ -119,6 +125,9 @@ impl Summary {
             // Nobody expects results of a document that was refused.
             None if self.outcome == Some(Outcome::Refused) => {}
             None => writeln!(out, "\nnothing was stored")?,
+        }
+        for (stage, folder) in self.earlier.iter().enumerate() {
+            writeln!(out, "\nresults of stages[{stage}] in {}", folder.display())?;
         }
         if !self.refused.is_empty() {
             writeln!(out, "\nfound and not stored")?;
@@ -171,6 +180,11 @@ impl Summary {
         let rows: Vec<_> = rows.into_iter().map(|[path, size, what]| [path, format!("{size:>width$}{what}")]).collect();
         output::table(out, &rows)
     }
+}
+
+/// Where a stage's results lie.
+fn folder(job: &JobId, stage: u32, out: &Path) -> PathBuf {
+    out.join(Keys(&ResultId::of(job.clone(), stage)).prefix().as_ref())
 }
 
 /// The most outputs, or refused files, that are listed one by one.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// What was told already.
 #[derive(Default)]
 pub(super) struct Milestones {
-    told: BTreeMap<String, (Uid, Phase, u32)>,
+    told: BTreeMap<String, (Uid, u32, Phase, u32)>,
 }
 
 impl Milestones {
@@ -21,7 +21,7 @@ impl Milestones {
         for (name, tracked) in &view.workflows {
             let (Standing::Running(record) | Standing::Done(record)) = tracked.standing() else { continue };
             let Some(uid) = tracked.uid().filter(|_| view.is_mine(record)) else { continue };
-            let reached = (uid.clone(), record.phase, record.attempt);
+            let reached = (uid.clone(), record.round, record.phase, record.attempt);
             if self.told.get(name) != Some(&reached) {
                 self.told.insert(name.clone(), reached);
                 new.push(milestone(name, uid, record));
@@ -41,9 +41,9 @@ fn milestone(name: &str, uid: &Uid, record: &Record) -> Milestone {
         }
         (_, _) if record.attempt > 0 => {
             let why = record.message.as_deref().unwrap_or("the platform failed");
-            ("Retrying".to_owned(), format!("{}, attempt {}: {why}", record.phase.as_str(), record.attempt + 1), false)
+            ("Retrying".to_owned(), format!("{}, attempt {}: {why}", record.place(), record.attempt + 1), false)
         }
-        (phase, _) => ("Started".to_owned(), format!("{} begins", phase.as_str()), true),
+        (_, _) => ("Started".to_owned(), format!("{} begins", record.place()), true),
     };
     Milestone { workflow: name.to_owned(), uid: uid.clone(), reason, message, good }
 }

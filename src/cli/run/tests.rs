@@ -16,7 +16,10 @@ use crate::{
     workflow::{Facts, Outcome, Stage, digest::Sha256},
 };
 use serde_json::Value;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 const CANARY: &str = "canary-4f1d";
 
@@ -40,7 +43,12 @@ const SECRETS: [&str; 13] = [
 fn task(stage: Stage) -> Task {
     let subject = || Subject { dids: "[]".to_owned(), transformation_did: String::new(), secret: String::new() };
     match stage {
-        Stage::Configure => Task::Configure { document: Sha256::of(""), remote: false, buckets: Default::default() },
+        Stage::Configure => Task::Configure {
+            document: Sha256::of(""),
+            remote: false,
+            buckets: Default::default(),
+            earlier: Default::default(),
+        },
         Stage::Algorithm => Task::Algorithm {
             image: "python:3".to_owned(),
             entrypoint: "python $ALGO".to_owned(),
@@ -52,6 +60,7 @@ fn task(stage: Stage) -> Task {
         Stage::Publish => Task::Publish {
             facts: Box::new(Facts {
                 job: "wf-1".parse().unwrap(),
+                stage: 0,
                 outcome: Outcome::Succeeded,
                 reason: None,
                 message: None,
@@ -73,6 +82,7 @@ fn spec(stage: Stage, task: Task) -> PodSpec {
         job: "wf-1".parse().unwrap(),
         owner: Uid("uid-1".to_owned()),
         kind: Kind::ConfigMap,
+        round: 0,
         stage,
         attempt: 0,
         cohort: Cohort(0),
@@ -131,7 +141,7 @@ fn configure_is_told_of_the_keys_that_its_document_needs_and_of_no_others() {
     let settings = settings(&config::load(&[], environment).unwrap().config).unwrap();
     let told = |remote, buckets: &[&str]| {
         let buckets = buckets.iter().map(|bucket| (*bucket).to_owned()).collect();
-        let task = Task::Configure { document: Sha256::of(""), remote, buckets };
+        let task = Task::Configure { document: Sha256::of(""), remote, buckets, earlier: Default::default() };
         let pod = manifest::pod(&spec(Stage::Configure, task), &settings);
         assert_eq!(restricted::violations(&pod, Profile::Restricted), Vec::<String>::new());
         let env = pod.spec.unwrap().containers.remove(0).env.unwrap_or_default();
@@ -253,4 +263,69 @@ fn each_directory_with_a_claim_is_mounted_where_it_is_looked_for() {
         ("OPERATOR_ENGINE__ADMINLOGS__CLAIM", "logs"),
     ];
     assert_eq!(mounts(&own), [true; 4]);
+}
+
+const DIRECTORY: [(&str, &str); 2] =
+    [("OPERATOR_ENGINE__STORAGE__KIND", "directory"), ("OPERATOR_ENGINE__STORAGE__DIRECTORY", "/results")];
+
+/// The volume's folders that a pod mounts: where, from where, and whether it may only read.
+fn folders(pod: &Value) -> Vec<(String, String, bool)> {
+    let mounts = pod["spec"]["containers"][0]["volumeMounts"].as_array().unwrap().iter();
+    let of_volume = mounts.filter(|mount| mount["name"] == "data").map(|mount| {
+        let text = |key: &str| mount[key].as_str().unwrap_or_default().to_owned();
+        (text("mountPath"), text("subPath"), mount["readOnly"] == true)
+    });
+    of_volume.collect()
+}
+
+#[test]
+fn a_later_stage_mounts_its_own_folder_and_of_those_before_only_what_it_takes_to_be_read() {
+    let environment = DIRECTORY.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let settings = settings(&config::load(&[], environment.into_iter()).unwrap().config).unwrap();
+    for stage in Stage::ALL {
+        let earlier = BTreeSet::from([0, 1]);
+        let task = match task(stage) {
+            Task::Configure { document, remote, buckets, .. } => Task::Configure { document, remote, buckets, earlier },
+            task => task,
+        };
+        let spec = PodSpec { round: 2, ..spec(stage, task) };
+        let pod = manifest::pod(&spec, &settings);
+        assert_eq!(restricted::violations(&pod, Profile::Restricted), Vec::<String>::new(), "{stage}");
+        assert_eq!(pod.metadata.name.as_deref(), Some(format!("wf-1-{stage}-2-0").as_str()));
+        assert_eq!(pod.metadata.labels.as_ref().unwrap()["operator-engine/stage"], "2");
+        let pod = serde_json::to_value(&pod).unwrap();
+        let command = pod["spec"]["containers"][0]["command"].as_array().cloned().unwrap_or_default();
+        let mut others = 0;
+        for (place, from, read_only) in folders(&pod) {
+            match from.strip_prefix("stage-2") {
+                Some(rest) => assert_eq!(place, format!("/data{rest}"), "{stage}"),
+                None => {
+                    others += 1;
+                    let expected = match place.as_str() {
+                        "/earlier/0" => "outputs",
+                        "/earlier/1" => "stage-1/outputs",
+                        other => panic!("{stage} mounts {from} at {other}"),
+                    };
+                    assert_eq!((from.as_str(), read_only), (expected, true), "{stage}");
+                    assert!(
+                        command.contains(&format!("{}={place}", &place["/earlier/".len()..]).into()),
+                        "{command:?}"
+                    );
+                }
+            }
+        }
+        assert_eq!(others, if stage == Stage::Configure { 2 } else { 0 }, "{stage}");
+    }
+}
+
+#[test]
+fn the_pods_of_a_first_stage_know_nothing_of_others() {
+    for (stage, pod) in pods(&DIRECTORY) {
+        let text = pod.to_string();
+        assert!(
+            !text.contains("operator-engine/stage") && !text.contains("stage-") && !text.contains("/earlier"),
+            "{text}"
+        );
+        assert_eq!(pod["metadata"]["name"], format!("wf-1-{stage}-0"));
+    }
 }

@@ -1,6 +1,6 @@
 //! What each list asks for.
 
-use super::{COHORT_LABEL, COMPONENT_LABEL, Freshness, MANAGED_BY, OWNER_LABEL, STATE_LABEL};
+use super::{COHORT_LABEL, COMPONENT_LABEL, Freshness, MANAGED_BY, OWNER_LABEL, STAGE_LABEL, STATE_LABEL};
 use crate::{
     plan::{Failure, cohort::Cohorts, look::Look, seen::Owner},
     workflow::{
@@ -44,7 +44,8 @@ pub(super) fn ours() -> ListParams {
     ListParams::default().labels(&format!("{}={}", MANAGED_BY.0, MANAGED_BY.1))
 }
 
-/// Everything of ours that belongs to these workflows; of one stage, if it is given.
+/// Everything of ours that belongs to these workflows; of one stage of their first rounds, if it is given. A later round's pods
+/// may be made while such a deletion is under way.
 ///
 /// # Errors
 ///
@@ -55,7 +56,7 @@ pub(super) fn owned_by(stage: Option<Stage>, owners: &[Owner]) -> Result<ListPar
         return Err(Failure::Refused { reason: "EmptySelector".to_owned(), message });
     }
     let uids: Vec<&str> = owners.iter().map(|owner| owner.uid.0.as_str()).collect();
-    let of_stage = stage.map(|stage| format!(",{COMPONENT_LABEL}={stage}")).unwrap_or_default();
+    let of_stage = stage.map(|stage| format!(",{COMPONENT_LABEL}={stage},!{STAGE_LABEL}")).unwrap_or_default();
     let selector = format!("{}={},{OWNER_LABEL} in ({}){of_stage}", MANAGED_BY.0, MANAGED_BY.1, uids.join(","));
     Ok(ListParams::default().labels(&selector))
 }

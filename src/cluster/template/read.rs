@@ -163,7 +163,9 @@ impl Reading {
         let at = mount.mount_path.trim_end_matches('/');
         let inside = |owned: &str| at == owned || at.starts_with(&format!("{owned}/"));
         let plain = at.starts_with('/') && !at.split('/').any(|part| part == "..");
-        if !plain || ["/data", "/workflow", "/tmp", "/results", "/proc", "/sys", "/dev"].into_iter().any(inside) {
+        if !plain
+            || ["/data", "/workflow", "/earlier", "/tmp", "/results", "/proc", "/sys", "/dev"].into_iter().any(inside)
+        {
             self.refuse(
                 &format!("{path}.mountPath"),
                 "must be absolute, and not where the engine or the system mounts",

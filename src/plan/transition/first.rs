@@ -66,6 +66,7 @@ fn blank(holder: &Holder, document: Sha256) -> Record {
         code: Code::WarmingUp,
         text: Code::WarmingUp.text().to_owned(),
         phase: Phase::Configure,
+        round: 0,
         attempt: 0,
         document,
         holder: holder.clone(),
@@ -83,6 +84,8 @@ fn blank(holder: &Holder, document: Sha256) -> Record {
         times: BTreeMap::<Stage, Times>::new(),
         storage_expiry_secs: None,
         results: None,
+        earlier: Vec::new(),
+        ahead: Vec::new(),
         notices: Notices::default(),
     }
 }

@@ -1,7 +1,9 @@
 //! The document's assets, in the old engine's order and under its names.
 
 use super::{
-    ConfigureTask, fault,
+    ConfigureTask,
+    earlier::Bring,
+    fault,
     fault::{DiskError, FetchError},
     fetch::{Fetcher, Part, Wanted},
     journal::shown,
@@ -94,10 +96,16 @@ impl Assets<'_> {
                 self.fail(code, "NameTaken", &message);
                 continue;
             }
-            self.ddo(id, &input.did, matches!(input.source, Source::Remote(_))).await;
+            if !matches!(input.source, Source::Earlier(_)) {
+                self.ddo(id, &input.did, matches!(input.source, Source::Remote(_))).await;
+            }
             let folder = task.layout.inputs().join(id.as_str());
             if let Err(error) = tree::own_folder(&folder) {
                 self.fail(code, error.reason(), &format!("input {id}: {error}"));
+                continue;
+            }
+            if let Source::Earlier(stage) = input.source {
+                self.outputs(stage, id, &folder).await;
                 continue;
             }
             let number = numbers.entry(id).or_default();
@@ -106,6 +114,20 @@ impl Assets<'_> {
             let asset =
                 Asset { id: Some(id), did: &input.did, what: format!("input {id}"), code, first_mode: READABLE };
             *number += self.files(&asset, &input.source, &folder, name).await;
+        }
+    }
+
+    /// Copies what an earlier stage put out, under the names that it gave.
+    async fn outputs(&mut self, stage: u32, id: &AssetId, folder: &Path) {
+        let (max, what) = (self.task.policy.max_files, format!("input {id}"));
+        let bring = Bring { task: self.task, stage, folder, room: max.saturating_sub(self.named), what: &what };
+        match bring.all(&mut self.fetcher).await {
+            Ok(brought) => {
+                self.named = self.named.saturating_add(brought.entries);
+                self.files += brought.files;
+                self.bytes = self.bytes.saturating_add(brought.bytes);
+            }
+            Err(error) => self.fail(Code::DataProvisioningFailed, error.reason(), &format!("{what}: {error}")),
         }
     }
 
@@ -147,6 +169,7 @@ impl Assets<'_> {
         let Asset { what, code, .. } = asset;
         let service;
         let parts: Vec<Part<'_>> = match source {
+            Source::Earlier(_) => Vec::new(),
             Source::Urls(urls) => urls.iter().map(Part::Url).collect(),
             Source::Remote(remote) => match self.service(asset, remote).await {
                 Ok(found) => {

@@ -129,6 +129,21 @@ impl<'a> Fetcher<'a> {
         Ok(stored)
     }
 
+    /// Counts the file that `copy` puts at `target`, within what is left of the limits.
+    pub(super) async fn place<F: Future<Output = Result<Stored, FetchError>>>(
+        &mut self,
+        target: &Path,
+        what: &str,
+        copy: impl FnOnce(Caps) -> F,
+    ) -> Result<Stored, FetchError> {
+        let stored = tokio::time::timeout_at(self.deadline, copy(self.caps(u64::MAX))).await;
+        let Stored { bytes, sha256 } = stored.map_err(|_| self.late())??;
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.placed.add(target, bytes, sha256);
+        self.journal.line(format!("{what}: {bytes} bytes, sha256 {sha256}"));
+        Ok(Stored { bytes, sha256 })
+    }
+
     /// Finds a provider's service in the DDO of its asset.
     pub(super) async fn service(&mut self, ddo: &[u8], did: &str, remote: &Remote) -> Result<Service, FetchError> {
         let key = match &self.keys.operator {

@@ -35,6 +35,19 @@ pub(super) struct Caps {
     pub(super) used: u64,
 }
 
+impl Caps {
+    /// Whether a file of `len` bytes is allowed.
+    pub(super) fn admit(self, len: u64) -> Result<(), FetchError> {
+        if len > self.file {
+            return Err(FetchError::TooLarge(self.file));
+        }
+        if len > self.total.saturating_sub(self.used) {
+            return Err(FetchError::TotalTooLarge(self.total));
+        }
+        Ok(())
+    }
+}
+
 /// A file in place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stored {
@@ -67,13 +80,7 @@ impl Sink {
 
     /// Whether a file of `len` bytes is allowed: asked before the first byte where the length is announced.
     pub(super) fn admit(&self, len: u64) -> Result<(), FetchError> {
-        if len > self.caps.file {
-            return Err(FetchError::TooLarge(self.caps.file));
-        }
-        if len > self.caps.total.saturating_sub(self.caps.used) {
-            return Err(FetchError::TotalTooLarge(self.caps.total));
-        }
-        Ok(())
+        self.caps.admit(len)
     }
 
     /// Adds bytes, unless that makes it too large.

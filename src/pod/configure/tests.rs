@@ -2,6 +2,7 @@
 
 mod assets;
 mod buckets;
+mod earlier;
 mod gateways;
 mod guarding;
 mod limits;
@@ -44,6 +45,7 @@ impl Case {
         let source = AlgorithmSource::Raw("x".to_owned());
         let algorithm = Algorithm { id: None, did: None, source, container, custom_data: None };
         let document = Document {
+            later: Vec::new(),
             inputs: Vec::new(),
             algorithm,
             max_time: None,
@@ -71,6 +73,7 @@ impl Case {
         let task = ConfigureTask {
             job: "wf-1".parse().unwrap(),
             document,
+            earlier: BTreeMap::new(),
             policy,
             keys: Keys::default(),
             layout: Layout::new(dir.path().join("data")),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     storage::{Broken, ContentUrls, Keys, Stored, TreeFile, TreeSource, TreeStore, manifest::Manifest},
-    workflow::{JobId, digest::Sha256},
+    workflow::{ResultId, digest::Sha256},
 };
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -73,8 +73,8 @@ struct State {
 }
 
 impl Outgoing {
-    fn job(&self) -> &JobId {
-        &self.cover.facts.job
+    fn job(&self) -> &ResultId {
+        &self.cover.result
     }
 
     fn stored(&self, root: &str) -> Stored {

@@ -8,13 +8,15 @@ use crate::{
         File, Input, Manifest, Part, Refused, VERSION,
         signed::{self, Unsigned},
     },
-    workflow::Facts,
+    workflow::{Facts, ResultId},
 };
 use std::{fs::Metadata, path::Path};
 
 /// Everything but the files.
 #[derive(Debug, Clone)]
 pub(super) struct Cover {
+    /// The name of what is stored.
+    pub(super) result: ResultId,
     pub(super) facts: Facts,
     /// None: it is not known.
     pub(super) inputs: Option<Vec<Input>>,

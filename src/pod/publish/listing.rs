@@ -29,7 +29,7 @@ pub(super) const PATH: &str = "adminlogs/publish.log";
 ///
 /// The folder is missing or cannot be written; `walk` is as before then.
 pub(super) fn write(tree: &Tree, walk: &mut Walk, facts: &Facts) -> io::Result<()> {
-    let key = Keys(&facts.job).file(Folder::Adminlogs, NAME).map_err(io::Error::other)?;
+    let key = Keys(&facts.result()).file(Folder::Adminlogs, NAME).map_err(io::Error::other)?;
     let mut others = walk.clone();
     others.files.retain(|found| found.key != key);
     others.refused.retain(|refused| refused.path != PATH);
@@ -55,7 +55,7 @@ pub(super) fn write(tree: &Tree, walk: &mut Walk, facts: &Facts) -> io::Result<(
 fn text(walk: &Walk, facts: &Facts) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "publish {}", facts.job);
+    let _ = writeln!(text, "publish {}", facts.result());
     if !facts.release {
         let _ = writeln!(text, "withheld outputs and logs");
     }

@@ -38,7 +38,7 @@ impl Publishing<'_> {
     /// Brings the store to hold exactly this result. Returns the bytes of its manifest.
     pub(super) async fn complete(&self) -> Result<Vec<u8>, Fault> {
         self.check_manifest_len()?;
-        let keys = Keys(&self.cover.facts.job);
+        let keys = Keys(&self.cover.result);
         let stored = self.storage.list(&keys.prefix()).await?;
         if let Some(done) = self.stored_already(&stored).await? {
             self.progress.tell("the store holds all of it already");
@@ -58,7 +58,7 @@ impl Publishing<'_> {
     /// Whether an earlier attempt got to the end: then its acknowledgement was lost, and the result is left alone. The
     /// files are read again, since only the bytes tell.
     async fn stored_already(&self, stored: &[ObjectMeta]) -> Result<Option<Vec<u8>>, Fault> {
-        let keys = Keys(&self.cover.facts.job);
+        let keys = Keys(&self.cover.result);
         let sizes: BTreeMap<&Path, u64> = stored.iter().map(|meta| (&meta.location, meta.size)).collect();
         let whole = self.walk.files.iter().all(|found| sizes.get(&found.key) == Some(&found.size));
         if !whole || !sizes.contains_key(&keys.results()) || stored.len() != self.walk.files.len() + 2 {
@@ -87,7 +87,7 @@ impl Publishing<'_> {
     /// Removes the manifest of another result, then its objects that this one does not have. In this order: a manifest
     /// must never outlive a file of it.
     async fn make_room(&self, stored: &[ObjectMeta]) -> Result<(), Fault> {
-        let keys = Keys(&self.cover.facts.job);
+        let keys = Keys(&self.cover.result);
         if stored.iter().any(|meta| meta.location == keys.manifest()) {
             self.storage.delete(&keys.manifest()).await?;
         }
@@ -106,7 +106,7 @@ impl Publishing<'_> {
         if !self.walk.files.iter().any(|found| self.sender.in_parts(found)) {
             return Ok(());
         }
-        let prefix = Keys(&self.cover.facts.job).prefix();
+        let prefix = Keys(&self.cover.result).prefix();
         let dropping = self.storage.drop_unfinished(&prefix);
         if went_well {
             return Ok(dropping.await?);

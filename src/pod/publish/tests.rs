@@ -44,6 +44,7 @@ impl Bench {
         }
         let facts = Facts {
             job: "wf-1".parse::<JobId>().unwrap(),
+            stage: 0,
             outcome: Outcome::Succeeded,
             reason: None,
             message: None,
@@ -398,7 +399,7 @@ async fn a_file_that_changes_asks_for_another_attempt() {
     let tree = Tree::open(bench.dir.path()).unwrap();
     let storage = Storage::memory();
     let limits = Limits { entries: 100, bytes: 1000 };
-    let walk = walk::walk(&tree, &Folder::ALL, Keys(&bench.facts.job), &storage.clone().into(), limits).unwrap();
+    let walk = walk::walk(&tree, &Folder::ALL, Keys(&bench.facts.result()), &storage.clone().into(), limits).unwrap();
     let progress = Arc::new(Progress::new(Box::new(std::io::sink())));
     let sender = Sender::new(tree, storage, progress);
     let found = walk.files.iter().find(|found| found.relative == "result.csv").unwrap();

@@ -16,24 +16,24 @@ use std::{
 /// A folder whose insides are not trusted. Every part of a path below it is opened by itself and must not be a link, so
 /// no path leads out, even if somebody changes the tree meanwhile.
 #[derive(Debug, Clone)]
-pub(super) struct Tree {
+pub(in crate::pod) struct Tree {
     root: Arc<OwnedFd>,
 }
 
 impl Tree {
     /// Opens `root`, which may be reached by links: it is the caller's.
-    pub(super) fn open(root: &Path) -> io::Result<Self> {
+    pub(in crate::pod) fn open(root: &Path) -> io::Result<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         Ok(Self { root: Arc::new(open(root, flags, Mode::empty())?) })
     }
 
     /// Opens a file for reading. A FIFO does not block; that it is a regular file is the caller's to check.
-    pub(super) fn file(&self, relative: &Path) -> io::Result<File> {
+    pub(in crate::pod) fn file(&self, relative: &Path) -> io::Result<File> {
         self.descend(relative, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).map(File::from)
     }
 
     /// Opens a folder.
-    pub(super) fn folder(&self, relative: &Path) -> io::Result<Directory> {
+    pub(in crate::pod) fn folder(&self, relative: &Path) -> io::Result<Directory> {
         self.descend(relative, OFlag::O_RDONLY | OFlag::O_DIRECTORY).map(Directory)
     }
 
@@ -52,10 +52,10 @@ impl Tree {
 }
 
 /// An open folder: what is found in it is found in this very folder, whatever its name leads to by now.
-pub(super) struct Directory(OwnedFd);
+pub(in crate::pod) struct Directory(OwnedFd);
 
 impl Directory {
-    pub(super) fn entries(&self) -> io::Result<ReadDir> {
+    pub(in crate::pod) fn entries(&self) -> io::Result<ReadDir> {
         read_dir(self.path())
     }
 

@@ -17,12 +17,12 @@ mod results;
 use super::{Patience, content::Content, failure::Failure, rpc::Rpc};
 use crate::{
     storage::{ContentUrls, IpfsCluster, IpfsCredentials, StorageError, error::Meaning},
-    workflow::JobId,
+    workflow::ResultId,
 };
 use std::{fmt, time::Duration};
 
 /// ipfs-cluster's limit for a pin's name, less what a job's id needs.
-const MAX_GROUP_LEN: usize = 255 - JobId::MAX_LEN - 1;
+const MAX_GROUP_LEN: usize = 255 - ResultId::MAX_LEN - 1;
 
 /// An IPFS cluster as a store. Clones share the connection.
 #[derive(Clone)]
@@ -90,12 +90,12 @@ impl Cluster {
     }
 
     /// What the job's pin is named.
-    fn pin_name(&self, job: &JobId) -> String {
+    fn pin_name(&self, job: &ResultId) -> String {
         format!("{}/{job}", self.group)
     }
 
     /// The job of a pin of this name, if it is one of ours.
-    fn job_of(&self, name: &str) -> Option<JobId> {
+    fn job_of(&self, name: &str) -> Option<ResultId> {
         name.strip_prefix(&self.group)?.strip_prefix('/')?.parse().ok()
     }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     storage::{ContentUrls, Keys, StorageError, TreeFile, manifest},
-    workflow::JobId,
+    workflow::ResultId,
 };
 use bytes::Bytes;
 use cid::Cid;
@@ -26,7 +26,7 @@ pub(super) struct Content {
 
 /// `key` as a path below the root, if it is one of this job's. A manifest may have been written by anybody with access to
 /// the store, and a part that is `..` would lead out of the root.
-fn own_path<'k>(job: &JobId, key: &'k str) -> Option<&'k str> {
+fn own_path<'k>(job: &ResultId, key: &'k str) -> Option<&'k str> {
     let path = object_store::path::Path::parse(key).ok().filter(|path| path.as_ref() == key)?;
     path.prefix_matches(&Keys(job).prefix()).then(|| key.split_once('/').map(|(_, path)| path)).flatten()
 }
@@ -39,7 +39,7 @@ impl Content {
     /// The bytes of the file of this key, below the root that `root` finds; errors name it by its key.
     pub(super) async fn read_own(
         &self,
-        job: &JobId,
+        job: &ResultId,
         key: &str,
         root: impl Future<Output = Result<Option<String>, StorageError>>,
     ) -> Result<BoxStream<'static, Result<Bytes, StorageError>>, StorageError> {
@@ -52,7 +52,7 @@ impl Content {
     pub(super) async fn link_own(
         &self,
         urls: &ContentUrls,
-        job: &JobId,
+        job: &ResultId,
         key: &str,
         root: impl Future<Output = Result<Option<String>, StorageError>>,
     ) -> Result<Option<String>, StorageError> {
@@ -61,7 +61,7 @@ impl Content {
     }
 
     /// The keys of all files below a root.
-    pub(super) async fn keys(&self, job: &JobId, root: &str) -> Result<Vec<String>, StorageError> {
+    pub(super) async fn keys(&self, job: &ResultId, root: &str) -> Result<Vec<String>, StorageError> {
         let files = self.files(root).await;
         let files = files.map_err(|failure| failure.during("list what is stored", &self.store))?;
         Ok(files.into_keys().map(|path| format!("{job}/{path}")).collect())

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     storage::{ContentUrls, StorageError, TreeFile, TreeSource, TreeStore, keys::Keys, manifest},
-    workflow::JobId,
+    workflow::ResultId,
 };
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const TRIES: usize = 5;
 
 #[async_trait]
 impl TreeStore for Kubo {
-    async fn publish(&self, job: &JobId, source: Arc<dyn TreeSource>) -> Result<String, StorageError> {
+    async fn publish(&self, job: &ResultId, source: Arc<dyn TreeSource>) -> Result<String, StorageError> {
         self.prepare().await?;
         let files = source.files();
         let name = self.pin_name(job);
@@ -41,7 +41,7 @@ impl TreeStore for Kubo {
         Ok(root)
     }
 
-    async fn find(&self, job: &JobId) -> Result<Option<String>, StorageError> {
+    async fn find(&self, job: &ResultId) -> Result<Option<String>, StorageError> {
         let found = self.rpc.stat(&self.path(job)).await.map_err(self.during("look up a result"))?;
         match found {
             Some(Stat { is_folder: false, .. }) => {
@@ -51,7 +51,7 @@ impl TreeStore for Kubo {
         }
     }
 
-    async fn keep(&self, job: &JobId, root: &str, files: &[TreeFile]) -> Result<bool, StorageError> {
+    async fn keep(&self, job: &ResultId, root: &str, files: &[TreeFile]) -> Result<bool, StorageError> {
         Ok(self.pin(job, root).await? && self.content().has_exactly(root, files).await?)
     }
 
@@ -62,7 +62,7 @@ impl TreeStore for Kubo {
 
 impl Kubo {
     /// Pins a root as the job's; false if the node does not have all of it.
-    pub(super) async fn pin(&self, job: &JobId, root: &str) -> Result<bool, StorageError> {
+    pub(super) async fn pin(&self, job: &ResultId, root: &str) -> Result<bool, StorageError> {
         self.check_version().await?;
         self.rpc.pin(root, &self.pin_name(job)).await.map_err(self.during("keep a result"))
     }
@@ -70,7 +70,7 @@ impl Kubo {
     /// Makes `root`, which is pinned, the job's entry, or finds that another one stands for the same. Returns the entry's root.
     async fn enter(
         &self,
-        job: &JobId,
+        job: &ResultId,
         root: &str,
         source: &dyn TreeSource,
         files: &[TreeFile],
@@ -115,7 +115,7 @@ impl Kubo {
     }
 
     /// Looks whether the index has `root`, and the node everything in it.
-    async fn check(&self, job: &JobId, root: &str, files: &[TreeFile]) -> Result<(), StorageError> {
+    async fn check(&self, job: &ResultId, root: &str, files: &[TreeFile]) -> Result<(), StorageError> {
         let wrong = |cause: &str| self.failed("hold what it was given", Failure::Said(cause.to_owned()));
         if self.find(job).await?.as_deref() != Some(root) {
             return Err(wrong("its index has something else by now"));

@@ -3,7 +3,7 @@
 use super::{Kubo, failure::Complaint};
 use crate::{
     storage::{Relinked, Removed, ResultStore, StorageError, Stored, TreeStore as _},
-    workflow::JobId,
+    workflow::ResultId,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -141,7 +141,7 @@ impl Kubo {
     }
 
     /// Lets go of a root of the job: its pin, then its entry, unless that is another root's. Whether it had either.
-    pub(super) async fn drop_root(&self, job: &JobId, root: &str) -> Result<bool, StorageError> {
+    pub(super) async fn drop_root(&self, job: &ResultId, root: &str) -> Result<bool, StorageError> {
         // A pin of another name is not ours: somebody else may want to keep the very same bytes.
         let ours = match self.rpc.pin_name(root).await.map_err(self.during("look up a pin"))? {
             Some(name) => name == self.pin_name(job) || name.is_empty(),

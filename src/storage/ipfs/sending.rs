@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     storage::{TreeFile, TreeSource},
-    workflow::JobId,
+    workflow::ResultId,
 };
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 pub(super) async fn send_tree(
     rpc: &Rpc,
     query: &[(&str, &str)],
-    job: &JobId,
+    job: &ResultId,
     source: &dyn TreeSource,
     files: &[TreeFile],
 ) -> Result<String, Failure> {
@@ -40,7 +40,7 @@ pub(super) async fn send_tree(
 /// Writes all parts; the last wait until the content ids of all others are known.
 async fn write(
     mut upload: Upload,
-    job: &JobId,
+    job: &ResultId,
     files: &[TreeFile],
     source: &dyn TreeSource,
     all_known: oneshot::Receiver<Vec<String>>,
@@ -73,7 +73,7 @@ struct Ids {
 }
 
 impl Ids {
-    fn new(job: &JobId, files: &[TreeFile], known: oneshot::Sender<Vec<String>>) -> Self {
+    fn new(job: &ResultId, files: &[TreeFile], known: oneshot::Sender<Vec<String>>) -> Self {
         let names = files.iter().enumerate().map(|(index, file)| (format!("{job}/{}", file.path), index));
         let mut ids =
             Self { places: names.collect(), ids: vec![String::new(); files.len()], known: Some(known), last: None };
@@ -101,7 +101,7 @@ impl Ids {
     }
 
     /// The last line is the root's.
-    fn root(self, job: &JobId) -> Result<String, Failure> {
+    fn root(self, job: &ResultId) -> Result<String, Failure> {
         match self.last {
             Some((name, id)) if name == job.as_str() && self.known.is_none() => Ok(id),
             _ => Err(Failure::Unreachable("its answer ended before it was complete".into())),

@@ -148,7 +148,7 @@ async fn a_record_edited_to_something_foreign_deletes_nothing_foreign() {
     let content = world.outputs.content.lock().unwrap().clone();
     for (stored, held) in content.iter().filter(|(stored, _)| stored.root.is_some()) {
         for name in ["by-root", "by-root-2"] {
-            let same = crate::storage::Stored { job: job(name), root: stored.root.clone() };
+            let same = crate::storage::Stored { job: job(name).into(), root: stored.root.clone() };
             world.outputs.content.lock().unwrap().insert(same, held.clone());
         }
     }

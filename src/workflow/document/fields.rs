@@ -104,6 +104,10 @@ impl Object {
         self.members.get(key).is_some_and(|value| !value.is_null())
     }
 
+    pub(super) fn is_false(&self, key: &str) -> bool {
+        self.members.get(key) == Some(&Value::Bool(false))
+    }
+
     pub(super) fn is_empty_text(&self, key: &str) -> bool {
         self.members.get(key).and_then(Value::as_str) == Some("")
     }

@@ -11,9 +11,10 @@ use super::{
     fields::{self, Log, Object},
     image,
     source::{checked, has_source, one_line, source},
-    url, wish,
+    stages, url, wish,
 };
 use crate::workflow::{Wish, digest::Sha256};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ fn top(tree: Value, sha256: Sha256, log: &mut Log) -> Option<Document> {
         });
         let mut spec = top.object("spec", log)?;
         let mut inner = spec.required_object("metadata", log)?;
-        let document = body(&mut inner, sha256, log).map(|document| Document { secret, ..document });
+        let document = body(&mut inner, sha256, log).map(|document| document.with_secret(secret.as_deref()));
         [metadata, Some(spec), Some(inner)].into_iter().flatten().for_each(|object| object.end(log));
         document
     } else if top.has("data") {
@@ -67,53 +68,68 @@ fn top(tree: Value, sha256: Sha256, log: &mut Log) -> Option<Document> {
     document
 }
 
-/// What stands beside `stages`, and the one stage there may be.
+/// What stands beside `stages`, and the stages.
 fn body(object: &mut Object, sha256: Sha256, log: &mut Log) -> Option<Document> {
     let chain_id = chain_id(object, log);
     let valid_until = wish::valid_until(object, log);
     let path = object.path_of("stages");
-    let stages = object.required_list("stages", log)?;
-    if stages.len() != 1 {
-        log.fault(path.as_str(), format!("has {} stages, exactly one can be run", stages.len()));
-    }
-    let mut stage = Object::new(fields::item_path(&path, 0), stages.into_iter().next()?, log)?;
-    let inputs = inputs(&mut stage, log);
+    let list = object.required_list("stages", log)?;
+    stages::read(list, &path, &Around { chain_id, valid_until, sha256 }, log)
+}
+
+/// What is the same in all stages.
+pub(super) struct Around {
+    chain_id: Option<u64>,
+    valid_until: Option<Timestamp>,
+    sha256: Sha256,
+}
+
+/// One stage.
+pub(super) fn stage(mut stage: Object, index: u32, around: &Around, log: &mut Log) -> Option<Document> {
+    let inputs = inputs(&mut stage, index, log);
     let algorithm = stage.required_object("algorithm", log).and_then(|object| algorithm(object, log));
     let (max_time, storage_expiry, wish) =
         stage.object("compute", log).map(|object| compute(object, log)).unwrap_or_default();
     let metadata_uri = stage.object("output", log).and_then(|object| output(object, log));
     stage.end(log);
     Some(Document {
+        later: Vec::new(),
         inputs,
         algorithm: algorithm?,
         max_time,
         storage_expiry,
         wish,
-        valid_until,
+        valid_until: around.valid_until,
         metadata_uri,
         secret: None,
-        chain_id,
-        sha256,
+        chain_id: around.chain_id,
+        sha256: around.sha256,
         ignored: Vec::new(),
         notes: Vec::new(),
     })
 }
 
-fn inputs(stage: &mut Object, log: &mut Log) -> Vec<Input> {
+fn inputs(stage: &mut Object, stage_index: u32, log: &mut Log) -> Vec<Input> {
     let path = stage.path_of("input");
     let list = stage.list("input", log).unwrap_or_default();
     if list.len() > Document::MAX_INPUTS {
         log.fault(path, format!("has {} data sets, at most {} can be fetched", list.len(), Document::MAX_INPUTS));
         return Vec::new();
     }
-    let each = list.into_iter().enumerate();
-    each.filter_map(|(index, value)| {
-        Object::new(fields::item_path(&path, index), value, log).and_then(|o| input(o, log))
-    })
-    .collect()
+    let mut inputs = Vec::with_capacity(list.len());
+    for (index, value) in list.into_iter().enumerate() {
+        let path = fields::item_path(&path, index);
+        let input = Object::new(path.clone(), value, log).and_then(|object| input(object, stage_index, log));
+        inputs.extend(input.map(|input| (path, input)));
+    }
+    stages::check_folders(&inputs, log);
+    inputs.into_iter().map(|(_, input)| input).collect()
 }
 
-fn input(mut object: Object, log: &mut Log) -> Option<Input> {
+fn input(mut object: Object, stage: u32, log: &mut Log) -> Option<Input> {
+    if stages::takes_outputs(&object) {
+        return stages::outputs(object, stage, log);
+    }
     let did = object.required_text("id", log);
     let id = did.as_deref().and_then(|did| asset_id(&object, did, log));
     let source = if has_source(&object) {
@@ -147,7 +163,7 @@ fn algorithm(mut object: Object, log: &mut Log) -> Option<Algorithm> {
     Some(Algorithm { id, did, source: source?, container: container?, custom_data })
 }
 
-fn asset_id(object: &Object, did: &str, log: &mut Log) -> Option<super::AssetId> {
+pub(super) fn asset_id(object: &Object, did: &str, log: &mut Log) -> Option<super::AssetId> {
     did.parse()
         .map_err(|error: crate::workflow::asset::InvalidAssetId| log.fault(object.path_of("id"), error.to_string()))
         .ok()

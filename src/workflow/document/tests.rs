@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 mod hostile;
+mod stages;
 
 /// What a provider of today submits for two published data sets and a published algorithm.
 fn from_provider() -> Value {
@@ -70,6 +71,7 @@ fn a_providers_document_is_read_in_full() {
     };
     let input = |id: &str, source| Input { id: id.parse().unwrap(), did: format!("did:op:{id}"), source };
     let expected = Document {
+        later: Vec::new(),
         inputs: vec![
             input("aa", remote("0x01", "s1", Some(json!({"age": 3})))),
             input("bb", remote("0x02", "s2", None)),
@@ -379,16 +381,16 @@ fn all_faults_are_reported_at_once() {
     }, {}]});
     let expected = [
         "chainId",
-        "stages",
         "stages[0].input[0].id",
         "stages[0].input[0].url",
         "stages[0].input[1].url",
         "stages[0].algorithm.container.image",
         "stages[0].compute.maxtime",
+        "stages[1].algorithm",
     ];
     assert_eq!(paths(&value), expected);
     let in_algorithm = parse(&value).unwrap_err().iter().filter(|fault| fault.is_in_algorithm()).count();
-    assert_eq!(in_algorithm, 1);
+    assert_eq!(in_algorithm, 2);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{
         ContentUrls, StorageError, TreeFile, TreeSource, TreeStore,
         ipfs::{failure::Failure, sending::send_tree},
     },
-    workflow::JobId,
+    workflow::ResultId,
 };
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
@@ -26,7 +26,7 @@ const PERIOD: Duration = Duration::from_millis(500);
 
 #[async_trait]
 impl TreeStore for Cluster {
-    async fn publish(&self, job: &JobId, source: Arc<dyn TreeSource>) -> Result<String, StorageError> {
+    async fn publish(&self, job: &ResultId, source: Arc<dyn TreeSource>) -> Result<String, StorageError> {
         let (files, name) = (source.files(), self.pin_name(job));
         let query = self.options(&name);
         let query: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -42,11 +42,11 @@ impl TreeStore for Cluster {
         self.settle(job, root, source.as_ref(), &files).await
     }
 
-    async fn find(&self, job: &JobId) -> Result<Option<String>, StorageError> {
+    async fn find(&self, job: &ResultId) -> Result<Option<String>, StorageError> {
         Ok(self.pins(job).await?.into_iter().map(|pin| pin.cid).min())
     }
 
-    async fn keep(&self, job: &JobId, root: &str, files: &[TreeFile]) -> Result<bool, StorageError> {
+    async fn keep(&self, job: &ResultId, root: &str, files: &[TreeFile]) -> Result<bool, StorageError> {
         let name = self.pin_name(job);
         let query = self.options(&name);
         let query: Vec<_> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -75,7 +75,7 @@ impl Cluster {
     }
 
     /// The pins of this job: one, unless something was broken off.
-    pub(super) async fn pins(&self, job: &JobId) -> Result<Vec<Pin>, StorageError> {
+    pub(super) async fn pins(&self, job: &ResultId) -> Result<Vec<Pin>, StorageError> {
         let name = self.pin_name(job);
         self.rest.pinset(|other| other == name).await.map_err(self.during("look up a result"))
     }
@@ -103,7 +103,7 @@ impl Cluster {
     /// Leaves one root of the job, which is returned: ours, or one that says the same and whose id comes first.
     async fn settle(
         &self,
-        job: &JobId,
+        job: &ResultId,
         root: String,
         source: &dyn TreeSource,
         files: &[TreeFile],
@@ -118,7 +118,7 @@ impl Cluster {
         Ok(first)
     }
 
-    async fn leave_only(&self, job: &JobId, root: &str) -> Result<(), StorageError> {
+    async fn leave_only(&self, job: &ResultId, root: &str) -> Result<(), StorageError> {
         for other in self.pins(job).await?.iter().filter(|pin| pin.cid != root) {
             self.rest.unpin_everywhere(&other.cid).await.map_err(self.during("drop another result of this name"))?;
         }
