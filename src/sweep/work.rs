@@ -94,6 +94,11 @@ pub(super) async fn recorded(
 
 fn add(agenda: &mut Agenda, job: JobId, seen: &WorkflowSeen, shelves: &[Shelf], rules: Rules<'_>) {
     let workflow = Workflow::of(seen.state, seen.status.as_deref(), seen.created);
+    if let Workflow::Done(held) = &workflow
+        && held.deleted_at.is_none()
+    {
+        held.places.iter().for_each(|(store, ..)| shelves.iter().for_each(|shelf| shelf.promises(store)));
+    }
     let missing = match &workflow {
         Workflow::Done(held) => promised(held, agenda.get(&job), shelves, rules),
         _ => Vec::new(),

@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         test!(Group::Together, people::stopping_while_it_publishes),
         test!(Group::Together, stores::results_go_to_a_bucket_and_expire),
         test!(Group::Together, stores::results_go_to_an_ipfs_node_and_expire),
+        test!(Group::Together, stores::results_go_to_an_ipfs_cluster_and_expire),
         test!(Group::Takeover, platform::more_memory_than_any_node_has),
         test!(Group::Takeover, platform::a_node_that_does_not_exist),
         test!(Group::Takeover, platform::a_volume_that_never_binds),

@@ -151,6 +151,22 @@ fn half_a_credential_is_a_fault_that_waits_for_the_admin_and_tells_no_secret() {
 }
 
 #[test]
+fn a_store_that_cannot_be_used_is_told_as_one_to_wait_for_and_once_mended_has_the_whole_result() {
+    let bench = Bench::new();
+    fs::write(bench.path("data/outputs/x"), "x").unwrap();
+    fs::write(bench.path("results"), "a file, where the store's folder is to be").unwrap();
+    for _ in 0..2 {
+        assert_eq!(bench.command("once").stderr(Stdio::null()).status().unwrap().code(), Some(1));
+        let fault = bench.report().fault.unwrap();
+        assert_eq!((fault.reason.as_str(), fault.retry), ("StorageMisconfigured", true), "{fault:?}");
+        assert!(fault.message.contains("check the storage settings"), "{fault:?}");
+    }
+    fs::remove_file(bench.path("results")).unwrap();
+    assert!(bench.command("once").status().unwrap().success());
+    assert_eq!(bench.manifest().unwrap().files.len(), 2);
+}
+
+#[test]
 fn a_file_larger_than_its_memory_goes_through() {
     let bench = Bench::new();
     // Sparse: large for its reader, and for the store only.
@@ -186,7 +202,7 @@ fn a_task_that_cannot_be_understood_is_reported() {
         .unwrap();
     assert_eq!(status.code(), Some(1));
     let fault = bench.report().fault.unwrap();
-    assert_eq!((fault.reason.as_str(), fault.retry), ("InvalidTask", false));
+    assert_eq!((fault.reason.as_str(), fault.retry), ("InvalidTask", true));
 }
 
 #[test]

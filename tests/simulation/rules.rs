@@ -234,7 +234,8 @@ async fn the_platforms_budget_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn publishing_waits_for_a_store_that_is_down_and_gives_up_in_time() {
-    let world = but(Stage::Publish, true, Act::End(SECOND, publish_fault(true)));
+    let down = publish_fault("StorageUnavailable", "503", true);
+    let world = but(Stage::Publish, true, Act::End(SECOND, down));
     world.submit("wf-1");
     world.run().await;
     let record = world.record("wf-1").unwrap();
@@ -244,10 +245,11 @@ async fn publishing_waits_for_a_store_that_is_down_and_gives_up_in_time() {
     let limit = world.policy.retries.publish_for;
     assert!(waited.unsigned_abs() >= limit && waited.unsigned_abs() < limit + Duration::from_mins(6), "{waited:?}");
 
-    let world = but(Stage::Publish, true, Act::End(SECOND, publish_fault(false)));
+    let unfit = publish_fault("UnfitForStorage", "s3://b can never write x", false);
+    let world = but(Stage::Publish, true, Act::End(SECOND, unfit));
     world.submit("wf-1");
     world.run().await;
-    assert_eq!(pods(&world.sandbox.history()), ALL, "a bucket that does not exist is not tried again");
+    assert_eq!(pods(&world.sandbox.history()), ALL, "what no store can hold is not tried again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -318,7 +320,8 @@ async fn a_hanging_algorithm_is_stopped_within_its_grace() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_the_wait_for_a_store_that_is_down() {
-    let world = but(Stage::Publish, true, Act::End(SECOND, publish_fault(true)));
+    let down = publish_fault("StorageUnavailable", "503", true);
+    let world = but(Stage::Publish, true, Act::End(SECOND, down));
     world.submit("wf-1");
     let stop = async {
         tokio::time::sleep(Duration::from_secs(300)).await;

@@ -298,8 +298,8 @@ pub(crate) fn leak() -> End {
     End { exit_code: Some(1), reason: Some("Error".to_owned()), disrupted: false, message, image_id: None }
 }
 
-pub(crate) fn publish_fault(retry: bool) -> End {
-    let fault = PublishFault { reason: "StoreDown".to_owned(), message: "503".to_owned(), retry, withheld: false };
+pub(crate) fn publish_fault(reason: &str, message: &str, retry: bool) -> End {
+    let fault = PublishFault { reason: reason.to_owned(), message: message.to_owned(), retry, withheld: false };
     let message = render(&PublishReport { published: None, fault: Some(fault) });
     End { exit_code: Some(1), reason: Some("Error".to_owned()), disrupted: false, message, image_id: None }
 }
