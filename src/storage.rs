@@ -29,6 +29,7 @@ mod s3;
 pub mod secret_keys;
 mod target;
 mod tree;
+pub(crate) mod unixfs;
 pub mod verify;
 
 pub use content_urls::ContentUrls;

@@ -201,10 +201,15 @@ impl Sweeper {
         let mut report = Report::new(time, dry_run);
         let (shelves, mut agenda) =
             shelf::list_all(&self.open, self.policy.clock_tolerance, moment, (before, now, cluster), &mut report).await;
-        let all_listed = report.stores_failed.is_empty();
+        let all_listed = report.stores_failed.is_empty() && shelves.iter().all(|shelf| shelf.moment.is_some());
         let rules = Rules { policy: &self.policy, moment, all_listed };
         let listed = work::recorded(&mut agenda, &*self.archive, &shelves, rules, self.request_timeout);
         listed.await.map_err(failed("list all workflows"))?;
+        for shelf in &shelves {
+            if let Some(error) = shelf.broken_promise() {
+                report.store_failed(shelf.store.name(), error.to_owned());
+            }
+        }
         self.known.forget_all_but(&agenda);
 
         let run = Run {

@@ -4,13 +4,14 @@ mod announcing;
 mod expiry;
 mod milestones;
 mod notifying;
+mod stores_asked;
 #[cfg(test)]
 mod tests;
 
 use super::{
     chain,
     config_args::ConfigArgs,
-    runtime,
+    runtime, stores,
     templates::{self, TemplateErrors},
 };
 use crate::{
@@ -38,6 +39,7 @@ use std::{
     path::PathBuf,
     sync::Arc,
 };
+use stores_asked::Outdated;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -68,6 +70,8 @@ pub(super) enum RunError {
     Credentials(#[from] ConfigErrors),
     #[error("signals cannot be received")]
     Signals(#[source] io::Error),
+    #[error(transparent)]
+    Store(#[from] Outdated),
     #[error("the operator's key cannot be used")]
     Key(#[source] ConfigErrors),
     #[error("notifications cannot be sent")]
@@ -79,7 +83,7 @@ pub(super) enum RunError {
 impl RunError {
     fn exit(&self) -> Exit {
         let of_configuration =
-            matches!(self, Self::NoStorage | Self::Credentials(_) | Self::Key(_) | Self::Templates(_));
+            matches!(self, Self::NoStorage | Self::Credentials(_) | Self::Key(_) | Self::Templates(_) | Self::Store(_));
         if of_configuration { Exit::Configuration } else { Exit::Failure }
     }
 }
@@ -125,6 +129,8 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     let settings = Settings { templates: templates::load(&args.config, config)?, ..settings(config)? };
     templates::try_on(&settings, &config.plan_policy())?;
     let key = config::operator_key(&config::environment()).map_err(RunError::Key)?;
+    let (environment, stop) = (config::environment(), CancellationToken::new());
+    stores_asked::ask(stores::opener(config, &environment)?, stop.clone()).await?;
     let connection = connect(args.kubeconfig.as_deref(), config.cadence.request_timeout).await?;
     let namespace = config.engine.jobs_namespace.clone().unwrap_or(connection.namespace);
     let clock = Arc::new(SystemClock::new());
@@ -140,7 +146,6 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     let pages = Pages::new(clock.clone());
     let kube = Kube::new(&connection.client, &namespace, settings).with_secrets(config.workflows.secrets);
     let cluster = Arc::new(pages.counted(kube));
-    let stop = CancellationToken::new();
     if let Some(address) = config.http.listen {
         let listener =
             tokio::net::TcpListener::bind(address).await.map_err(|error| RunError::Listen(address, error))?;
@@ -165,7 +170,6 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     });
     let mut milestones =
         config.engine.events.then(|| (Milestones::default(), events::tell(&connection.client, &namespace)));
-    let environment = config::environment();
     let sweep = (cluster.clone(), clock.clone(), me.identity.clone());
     let sweeps = expiry::start(config, &environment, sweep.0, sweep.1, sweep.2, pages.clone(), stop.clone())?;
     let engine = Supervisor::new(
@@ -238,7 +242,13 @@ pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
     };
     let own = |image: &Option<String>| image.clone().unwrap_or_else(|| images.engine.clone());
     Ok(Settings {
-        commands: command::Settings { fetch: config.fetch.policy(), targets, max_log: limits.max_log },
+        commands: command::Settings {
+            fetch: config.fetch.policy(),
+            targets,
+            max_log: limits.max_log,
+            filter_command: images.filter_command.clone(),
+            leaks: config.leaks.rules(),
+        },
         configure_image: own(&images.configure),
         publish_image: own(&images.publish),
         pull_policy: images.pull_policy.as_str().to_owned(),

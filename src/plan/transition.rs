@@ -4,7 +4,10 @@
 //! - The algorithm ended, however: the filter (if any) looks at what came out, then publish runs. A stop that comes
 //!   while the filter runs ends it, and nothing gets out.
 //! - The filter is a gate: unless it exits with 0, no output and no log of the algorithm leaves.
-//! - Publish is tried again until its time is up; nothing is dropped silently.
+//! - Publish is a gate as well, where the admin has rules about what may leave: what breaks one stays inside, and publish is
+//!   begun again for the admin's logs alone.
+//! - Publish is tried again until its time is up, also where an admin has to see to the store first; nothing is dropped
+//!   silently, and the record says what is waited for.
 //! - Failures of the platform are charged to a budget of their own, and the stage is tried again.
 
 mod ended;
@@ -49,10 +52,13 @@ pub fn after(
         next.attempt = next.attempt.saturating_add(1);
         let pause = policy.retries.backoff(next.failures);
         next.not_before = now.checked_add(SignedDuration::try_from(pause).unwrap_or_default()).ok();
-        if next.outcome.is_none() {
-            next.reason = Some(clip(reason, MAX_REASON_LEN));
-            next.message = Some(clip(message, MAX_MESSAGE_LEN));
-        }
+        tell_of_retry(&mut next, stage, reason, message, policy, now);
+        return (WriteStep::Retry, next);
+    }
+    if matches!(happened, Happened::Leak { .. }) && next.attempt < u32::MAX {
+        // Recorded before another attempt begins: that one is told by the record.
+        conclude(&mut next, stage, happened);
+        next.attempt += 1;
         return (WriteStep::Retry, next);
     }
     next.times.entry(stage).or_default().ended = Some(now);
@@ -71,8 +77,38 @@ fn may_retry(record: &Record, stage: Stage, stop: bool, policy: &Policy, now: Ti
     if stage != Stage::Publish {
         return record.failures < policy.retries.platform;
     }
-    let begun = record.times.get(&stage).and_then(|times| times.started).unwrap_or(now);
-    now.duration_since(begun) < SignedDuration::try_from(policy.retries.publish_for).unwrap_or(SignedDuration::MAX)
+    publish_until(record, policy, now).is_none_or(|end| now < end)
+}
+
+/// When publishing is given up; none for a time that no calendar has.
+fn publish_until(record: &Record, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
+    let begun = record.times.get(&Stage::Publish).and_then(|times| times.started).unwrap_or(now);
+    begun.checked_add(SignedDuration::try_from(policy.retries.publish_for).ok()?).ok()
+}
+
+/// What stands in a message before what publishing waits for, behind how the workflow itself ended.
+const WAITS: &str = "; publish waits: ";
+
+/// Says what went wrong, and of publishing until when it waits: an admin has so long to see to it.
+fn tell_of_retry(next: &mut Record, stage: Stage, reason: &str, message: &str, policy: &Policy, now: Timestamp) {
+    let until = publish_until(next, policy, now).filter(|_| stage == Stage::Publish);
+    let until = until.map(|end| format!("; the results are kept, and it is tried again until {end:.0}"));
+    let until = until.unwrap_or_default();
+    let message = format!("{}{until}", clip(message, MAX_MESSAGE_LEN.saturating_sub(until.len())));
+    if next.outcome.is_none() {
+        next.reason = Some(clip(reason, MAX_REASON_LEN));
+        next.message = Some(message);
+    } else if stage == Stage::Publish {
+        let known = end_alone(next.message.take()).unwrap_or_default();
+        next.message = Some(clip(&format!("{known}{WAITS}{message}"), MAX_MESSAGE_LEN));
+    }
+}
+
+/// How the workflow itself ended, without what publishing waited for.
+fn end_alone(message: Option<String>) -> Option<String> {
+    let message = message?;
+    let known = message.split_once(WAITS).map_or(message.as_str(), |(known, _)| known);
+    Some(known.to_owned()).filter(|known| !known.is_empty())
 }
 
 /// Sets outcome, reason and message. What was decided first stays: a job that was stopped does not become `failed` because
@@ -80,19 +116,24 @@ fn may_retry(record: &Record, stage: Stage, stop: bool, policy: &Policy, now: Ti
 fn conclude(next: &mut Record, stage: Stage, happened: Happened) {
     let (outcome, reason, message) = match happened {
         Happened::Success => {
-            if next.outcome.is_none() {
-                (next.reason, next.message) = (None, None); // Of an attempt that was repeated since.
+            match next.outcome {
+                None => (next.reason, next.message) = (None, None), // Of an attempt that was repeated since.
+                Some(_) => next.message = end_alone(next.message.take()),
             }
             return;
         }
         Happened::Failure { outcome, reason, message } => (outcome, reason, message),
+        Happened::Leak { reason, message } => {
+            next.withheld = true;
+            (Outcome::Withheld, reason, message)
+        }
         Happened::Platform { reason, message } => (Outcome::Failed, reason, message),
     };
     if stage == Stage::Filter {
         next.withheld = true;
     }
     if next.outcome.is_some() {
-        let known = next.message.take().unwrap_or_default();
+        let known = end_alone(next.message.take()).unwrap_or_default();
         next.message = Some(clip(&format!("{known}; {stage}: {message}"), MAX_MESSAGE_LEN));
         return;
     }

@@ -39,6 +39,16 @@ pub enum StorageError {
         /// What it said.
         source: Cause,
     },
+    /// No store of this kind ever holds such a thing, whoever looks after it: a key too long, an object too large.
+    #[error("{store} can never {what}; the workflow has to give its files shorter names, or write smaller ones")]
+    Unfit {
+        /// The act and its key.
+        what: String,
+        /// The store.
+        store: String,
+        /// What it said.
+        source: Cause,
+    },
     /// There is no such object.
     #[error("{store} has no {key}")]
     Missing {
@@ -67,6 +77,7 @@ impl StorageError {
             Meaning::Retry => Self::Retry { what, store, source },
             Meaning::Denied => Self::Denied { what, store, source },
             Meaning::Misconfigured => Self::Misconfigured { what, store, source },
+            Meaning::Unfit => Self::Unfit { what, store, source },
         }
     }
 
@@ -123,6 +134,8 @@ pub(super) enum Meaning {
     Denied,
     /// Have somebody look at the settings.
     Misconfigured,
+    /// Nothing: it can never be stored.
+    Unfit,
 }
 
 pub(super) fn classify(action: Action, key: &Path, store: &str, error: &Error) -> StorageError {
@@ -144,7 +157,10 @@ pub(super) fn classify(action: Action, key: &Path, store: &str, error: &Error) -
         (Error::PermissionDenied { .. } | Error::Unauthenticated { .. }, _) => Meaning::Denied,
         (other, None) if chain(other).any(|error| error.is::<HttpError>()) => meaning_of_http(other),
         // The local file system says everything else in one kind of error, with the system's own below it.
-        (other, None) => io_error_below(other).map_or(Meaning::Retry, meaning_of_io),
+        (other, None) => match io_error_below(other) {
+            Some(error) if error.kind() == io::ErrorKind::InvalidFilename && !key.as_ref().is_empty() => Meaning::Unfit,
+            error => error.map_or(Meaning::Retry, meaning_of_io),
+        },
     };
     let what = if key.as_ref().is_empty() { action.as_str().to_owned() } else { format!("{} {key}", action.as_str()) };
     let cause = answer.map_or_else(|| without_queries(&whole_text(error)), |(_, cause)| cause);
@@ -202,6 +218,8 @@ fn meaning_of_io(error: &io::Error) -> Meaning {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Meaning::Denied,
         io::ErrorKind::NotADirectory
         | io::ErrorKind::IsADirectory
+        // A file where a folder is to be made.
+        | io::ErrorKind::AlreadyExists
         | io::ErrorKind::InvalidFilename
         | io::ErrorKind::InvalidInput => Meaning::Misconfigured,
         _ => Meaning::Retry,
@@ -269,6 +287,8 @@ mod tests {
         assert!(is(Action::Write, &generic(io::Error::from(io::ErrorKind::StorageFull))).retry());
         let denied = generic(io::Error::from(io::ErrorKind::PermissionDenied));
         assert!(matches!(is(Action::Write, &denied), StorageError::Denied { .. }));
+        let unfit = generic(io::Error::from(io::ErrorKind::InvalidFilename));
+        assert!(matches!(is(Action::Write, &unfit), StorageError::Unfit { .. }));
         let secret = generic("get https://h/x?sig=hunter2 failed");
         assert!(!format!("{:?}", is(Action::List, &secret)).contains("hunter2"));
     }

@@ -116,15 +116,22 @@ impl Kubo {
     /// As [`Kubo::prepare`].
     pub async fn check_version(&self) -> Result<(), StorageError> {
         let check = async {
-            let version = self.rpc.version().await.map_err(self.during("tell its version"))?;
-            let (major, minor) = commands::OLDEST;
-            if is_new_enough(&version) {
-                return Ok(());
+            match self.too_old().await? {
+                Some(why) => Err(self.misconfigured(&why)),
+                None => Ok(()),
             }
-            let shown = crate::workflow::report::clip(&version, 40);
-            Err(self.misconfigured(&format!("it is Kubo {shown}, and {major}.{minor} or later is needed: update it")))
         };
         self.usable.get_or_try_init(|| check).await.copied()
+    }
+
+    /// Why the node is too old, if it is; it is asked each time.
+    async fn too_old(&self) -> Result<Option<String>, StorageError> {
+        let version = self.rpc.version().await.map_err(self.during("tell its version"))?;
+        if is_new_enough(&version) {
+            return Ok(None);
+        }
+        let ((major, minor), shown) = (commands::OLDEST, crate::workflow::report::clip(&version, 40));
+        Ok(Some(format!("it is Kubo {shown}, and {major}.{minor} or later is needed: update it")))
     }
 
     /// Frees what nothing keeps any more, other people's as well; changes wait until it is done. Without it, what was

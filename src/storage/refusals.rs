@@ -61,11 +61,10 @@ impl<'a> Refusal<'a> {
             | "IllegalLocationConstraintException"
             | "InvalidRequest"
             | "InvalidArgument"
-            | "KeyTooLongError"
-            | "EntityTooLarge"
             | "EntityTooSmall"
             | "NotImplemented"
             | "MethodNotAllowed" => Meaning::Misconfigured,
+            "KeyTooLongError" | "EntityTooLarge" => Meaning::Unfit,
             // Another attempt begins another upload, and sends again what did not arrive.
             "NoSuchUpload"
             | "InvalidPart"

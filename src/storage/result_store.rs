@@ -4,6 +4,7 @@ use super::StorageError;
 use crate::workflow::JobId;
 use async_trait::async_trait;
 use bytes::Bytes;
+use cid::Cid;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use std::{fmt, time::Duration};
@@ -49,6 +50,18 @@ pub trait ResultStore: fmt::Debug + Send + Sync {
     /// The store's name for people and records, without credentials. Two stores with one name are one store.
     fn name(&self) -> &str;
 
+    /// Why this store must not be used as it is, if it says so itself: a server that is too old, and what to do about it.
+    async fn outdated(&self) -> Result<Option<String>, StorageError> {
+        Ok(None)
+    }
+
+    /// Whether nothing was ever stored: the place that the first publishing makes is not there, and nothing else of ours
+    /// either. Then [`ResultStore::jobs`] is an error all the same: who reads this from a store that records speak of has
+    /// another store before him, or one that lost its index. False in stores that have no such place.
+    async fn is_new(&self) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
     /// Every workflow of which anything is stored, uploads left open included, also if its manifest is missing, ordered.
     /// What is not named like a job is not ours and is left out. Some stores go on naming one for a while after it was
     /// removed.
@@ -79,6 +92,19 @@ pub trait ResultStore: fmt::Debug + Send + Sync {
     /// The keys of everything that is stored of it, the manifest included, ordered; none if the store does not tell.
     async fn keys(&self, stored: &Stored) -> Result<Option<Vec<String>>, StorageError> {
         let _ = stored;
+        Ok(None)
+    }
+
+    /// The content id of all of it; none in a store that has no such, or if there is nothing.
+    async fn content_id(&self, stored: &Stored) -> Result<Option<String>, StorageError> {
+        let _ = stored;
+        Ok(None)
+    }
+
+    /// The bytes of a block of a content id, as the store gives them: to be checked by whoever asks. None if it has no such
+    /// block.
+    async fn block(&self, cid: &Cid) -> Result<Option<Bytes>, StorageError> {
+        let _ = cid;
         Ok(None)
     }
 

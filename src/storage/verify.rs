@@ -9,6 +9,7 @@
 //! A store that cannot be asked is an error and no verdict. What cannot be checked, for want of something to check it by, is said
 //! to be unchecked and never passed over.
 
+mod blocks;
 mod cids;
 
 use super::{
@@ -108,7 +109,7 @@ pub async fn verify(
     let wrong: Vec<Option<String>> = read.try_collect().await?;
     let good = format!("{} files have their sizes and digests", files.len());
     checks.push(Check::of("files", wrong.into_iter().flatten().collect(), good));
-    checks.extend(cids::check(&manifest));
+    checks.extend(cids::check(store, stored, &manifest, &bytes, watch).await?);
     checks.push(nothing_else(store, stored, &manifest).await?);
     checks.push(array(store, stored, &manifest, watch).await?);
     Ok(checks)

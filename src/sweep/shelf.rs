@@ -17,7 +17,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -56,14 +56,18 @@ pub(super) async fn list_all(
             let found = limited(LIST_LIMIT, store.jobs()).await?;
             Ok::<_, String>((time, found, limited(LIST_LIMIT, store.unlinked()).await?))
         };
-        let mut shelf = Shelf { store: store.clone(), moment: None, has_any: false, failures: AtomicU32::new(0) };
+        let failures = AtomicU32::new(0);
+        let mut shelf = Shelf { store: store.clone(), moment: None, has_any: false, unmade: None, failures };
         match listed.await {
             Ok((time, found, unlinked)) => {
                 shelf.moment = Some(Moment { now: time.min(moment.now), ..moment });
                 shelf.has_any = !found.is_empty();
                 work::listed(&mut agenda, shelves.len(), store.name(), found.into_iter().chain(unlinked));
             }
-            Err(error) => report.store_failed(store.name(), error),
+            Err(error) => match limited(LIST_LIMIT, store.is_new()).await {
+                Ok(true) => shelf.unmade = Some(Unmade { error, promised: AtomicBool::new(false) }),
+                _ => report.store_failed(store.name(), error),
+            },
         }
         shelves.push(shelf);
     }
@@ -77,11 +81,35 @@ pub(super) struct Shelf {
     pub(super) moment: Option<Moment>,
     /// Whether its list has anything.
     pub(super) has_any: bool,
+    /// Nothing was ever stored there, it says; then it cannot be used either.
+    pub(super) unmade: Option<Unmade>,
     /// Failures since it last deleted something.
     pub(super) failures: AtomicU32,
 }
 
+/// A store in which nothing was ever stored. That is how a new installation begins; where a record speaks of it, it is
+/// another store than it was.
+pub(super) struct Unmade {
+    /// Why it could not be listed.
+    error: String,
+    /// Whether a record speaks of it.
+    promised: AtomicBool,
+}
+
 impl Shelf {
+    /// Hears that a record has something in the store of this name.
+    pub(super) fn promises(&self, store: &str) {
+        if let Some(unmade) = self.unmade.as_ref().filter(|_| self.store.name() == store) {
+            unmade.promised.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Why nothing of it can be seen, though records speak of it.
+    pub(super) fn broken_promise(&self) -> Option<&str> {
+        let unmade = self.unmade.as_ref().filter(|unmade| unmade.promised.load(Ordering::Relaxed))?;
+        Some(&unmade.error)
+    }
+
     /// Counts what went wrong, and starts again after a deletion that went well.
     pub(super) fn counted<T, E>(&self, result: Result<T, E>, deletion: bool) -> Result<T, E> {
         match result {

@@ -123,6 +123,11 @@ fn add(agenda: &mut Agenda, job: JobId, seen: &WorkflowSeen, shelves: &[Shelf], 
         return; // What is stored is its namesake's; its own record waits until that one's is gone.
     }
     let workflow = Workflow::of(seen.state, seen.status.as_deref(), seen.created);
+    if let Workflow::Done(held) = &workflow
+        && held.deleted_at.is_none()
+    {
+        held.places.iter().for_each(|(store, ..)| shelves.iter().for_each(|shelf| shelf.promises(store)));
+    }
     let name = Some((rank, seen.name.clone()));
     let missing = match &workflow {
         Workflow::Done(held) => promised(held, agenda.get(&job), shelves, rules),

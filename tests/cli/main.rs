@@ -18,3 +18,4 @@ mod leaving;
 mod outcomes;
 mod output;
 mod results;
+mod stores;

@@ -23,7 +23,10 @@ mod faults;
 mod kills;
 mod kubelet;
 mod namespace;
+mod notifications;
 mod proxy;
+#[path = "../servers/python.rs"]
+mod python;
 mod rights;
 mod runner;
 mod secrets;
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     tests.push(test!(Group::Together, commands::a_person_follows_stops_and_deletes_workflows));
     tests.push(test!(Group::Together, commands::what_is_no_workflow_or_not_allowed_is_left_alone_and_told));
     tests.push(test!(Group::Together, commands::results_and_logs_are_found_by_the_record));
+    tests.push(test!(Group::Together, notifications::all_is_told_whatever_receivers_do_and_whoever_dies));
     tests.push(test!(Group::Together, faults::each_failure_is_taken_for_what_it_is));
     tests.extend(faults::runs());
     tests.push(test!(Group::Together, secrets::one_name_is_one_job_whoever_comes_second));

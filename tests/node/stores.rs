@@ -1,4 +1,4 @@
-//! The penguins' results in a bucket and on an IPFS node: stored from real pods, read by ordinary clients, deleted by the
+//! The penguins' results in a bucket, on an IPFS node and in an IPFS cluster: stored from real pods, read by ordinary clients, deleted by the
 //! engine when their time is up, and gone for those clients.
 
 use crate::{
@@ -113,29 +113,71 @@ pub(crate) async fn results_go_to_an_ipfs_node_and_expire(cluster: &'static Clus
     let record = penguins(cluster, &site, "results on an IPFS node").await;
     let root_cid = record.results.unwrap().root.expect("a result on IPFS has a content id");
 
-    // Kubo's own client.
-    let folder = cluster.directory.join("fetched");
-    let ipfs = |arguments: &[&str]| {
-        output(
-            Command::new(kubo.text("ipfs"))
-                .env("IPFS_PATH", kubo.text("repository"))
-                .args(["--api-auth", "bearer:t0ken"])
-                .args(arguments),
-        )
-    };
-    ipfs(&["get", &root_cid, "-o", folder.to_str().unwrap()]).expect("ipfs get");
-    for (file, digest) in promised() {
-        assert_eq!(Sha256::of(fs::read(Path::new(&folder).join(&file)).unwrap()).to_string(), digest, "{file}");
-    }
+    let ipfs = |arguments: &[&str]| ipfs(&kubo, &[&["--api-auth", "bearer:t0ken"], arguments].concat());
+    fetched(&ipfs, &root_cid, &cluster.directory.join("fetched"));
 
     expired(&site).await;
     let pins = ipfs(&["pin", "ls", "--type=recursive", "--names"]).unwrap();
     assert!(!pins.contains(&root_cid) && !pins.contains("penguins"), "{pins}");
     let listed = ipfs(&["files", "ls", "/operator-engine"]).unwrap();
     assert!(!listed.contains("penguins"), "{listed}");
+    gone(&ipfs, &root_cid);
+    site.away().await;
+}
+
+/// Kubo's own client.
+fn ipfs(server: &Server, arguments: &[&str]) -> Option<String> {
+    output(Command::new(server.text("ipfs")).env("IPFS_PATH", server.text("repository")).args(arguments))
+}
+
+/// Fetches the result, and finds in it what was promised.
+fn fetched(ipfs: &dyn Fn(&[&str]) -> Option<String>, root_cid: &str, folder: &Path) {
+    ipfs(&["get", root_cid, "-o", folder.to_str().unwrap()]).expect("ipfs get");
+    for (file, digest) in promised() {
+        assert_eq!(Sha256::of(fs::read(folder.join(&file)).unwrap()).to_string(), digest, "{file}");
+    }
+}
+
+/// Once garbage is collected, nothing of it can be had.
+fn gone(ipfs: &dyn Fn(&[&str]) -> Option<String>, root_cid: &str) {
     ipfs(&["repo", "gc"]).unwrap();
-    let offline = ["--offline", "--timeout=5s", "cat"];
     let manifest = format!("/ipfs/{root_cid}/manifest.json");
-    assert_eq!(ipfs(&[&offline[..], &[&manifest]].concat()), None, "it is gone");
+    assert_eq!(ipfs(&["--offline", "--timeout=5s", "cat", &manifest]), None, "it is gone");
+}
+
+pub(crate) async fn results_go_to_an_ipfs_cluster_and_expire(cluster: &'static Cluster) {
+    let peer = Server::start("ipfs-cluster", &["--address", &cluster.environment.node.address]);
+    let settings = format!(
+        "[storage]\nkind = \"ipfs-cluster\"\ndirectory = \"\"\nclaim = \"\"\nexpiry = \"{KEPT}\"\n[ipfs_cluster]\napi = \"{}\"\n\
+         node = \"{}\"\nreplication_min = 1\nreplication_max = 1\nurl_prefix = \"{}/ipfs/\"\n",
+        peer.text("api"),
+        peer.text("node"),
+        peer.text("gateway"),
+    );
+    let credentials = format!("basic:{}:{}", peer.text("user"), peer.text("password"));
+    let site = site(cluster, "to-a-cluster", &settings, &json!({"IPFS_AUTHORIZATION": credentials})).await;
+    let record = penguins(cluster, &site, "results in an IPFS cluster").await;
+    let root_cid = record.results.unwrap().root.expect("a result on IPFS has a content id");
+
+    // What the cluster is to keep, by its own interface; 404 is "not part of the pinset".
+    let allocated = async || {
+        let asked = reqwest::Client::new().get(format!("{}/allocations/{root_cid}", peer.text("api")));
+        let answer = asked.basic_auth(peer.text("user"), Some(peer.text("password"))).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, pin) = allocated().await;
+    assert!(status == 200 && pin.contains("operator-engine/penguins"), "{status} {pin}");
+    let ipfs = |arguments: &[&str]| ipfs(&peer, arguments);
+    fetched(&ipfs, &root_cid, &cluster.directory.join("fetched-from-cluster"));
+
+    expired(&site).await;
+    assert_eq!(allocated().await.0, 404, "the cluster keeps it no more");
+    // Its nodes follow.
+    eventually("the node lets go of it", PATIENCE, async || {
+        let pins = ipfs(&["pin", "ls", "--type=recursive"]).unwrap();
+        (!pins.contains(&root_cid)).then_some(())
+    })
+    .await;
+    gone(&ipfs, &root_cid);
     site.away().await;
 }

@@ -11,6 +11,7 @@
 )]
 
 mod bites;
+mod denied;
 mod evidence;
 mod exhaustive;
 mod hostile;

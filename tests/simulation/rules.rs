@@ -1,6 +1,6 @@
 //! The rules of the contract, one scenario each, through the whole engine.
 
-use crate::world::{Act, DOCUMENT, SECOND, configure_fault, evicted, exits, happy, publish_fault, scripted};
+use crate::world::{Act, DOCUMENT, SECOND, configure_fault, evicted, exits, happy, leak, publish_fault, scripted};
 use operator_engine::{
     plan::{Verdict, seen::WaitingCause},
     sandbox::{
@@ -161,6 +161,45 @@ async fn the_filter_is_a_gate() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_publish_finds_to_be_a_leak_stays_inside_and_the_admin_s_logs_are_stored() {
+    let world = but(Stage::Publish, false, Act::End(SECOND, leak()));
+    world.submit("wf-1");
+    world.run().await;
+    let record = world.record("wf-1").unwrap();
+    assert_eq!((record.outcome, record.reason.as_deref()), (Some(Outcome::Withheld), Some("InputCopied")));
+    assert_eq!((record.withheld, record.failures), (true, 0), "it is nobody's failure");
+    let facts = stored_facts(&world);
+    assert_eq!((facts.release, facts.outcome), (false, Outcome::Withheld), "the record was written before it was told");
+    assert_eq!(facts.message.as_deref(), Some("file 1 of 1 has it"));
+    assert_eq!(pods(&world.sandbox.history()), [&ALL[..], &[(Stage::Publish, 1)]].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leak_in_what_a_failed_algorithm_left_stays_inside_and_the_first_outcome_too() {
+    let world = scripted(|_, stage, attempt| match (stage, attempt) {
+        (Stage::Algorithm, _) => Act::Hang,
+        (Stage::Publish, 0) => Act::End(SECOND, leak()),
+        _ => Act::Succeed(SECOND),
+    });
+    world.submit("wf-1");
+    world.run().await;
+    let record = world.record("wf-1").unwrap();
+    assert_eq!((record.outcome, record.withheld), (Some(Outcome::TimedOut), true));
+    assert!(record.message.unwrap().contains("publish: file 1 of 1 has it"));
+    assert!(!stored_facts(&world).release);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_stage_that_never_stops_finding_leaks_ends_all_the_same() {
+    let world = but(Stage::Publish, true, Act::End(SECOND, leak()));
+    world.submit("wf-1");
+    world.run().await;
+    let record = world.record("wf-1").unwrap();
+    assert_eq!((record.outcome, record.withheld), (Some(Outcome::Withheld), true));
+    assert!(record.results.is_none() && record.message.unwrap().contains("publish: InputCopied"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_filter_that_the_platform_keeps_killing_lets_nothing_out() {
     let world = but(Stage::Filter, true, Act::End(SECOND, evicted()));
     world.submit("wf-1");
@@ -195,7 +234,8 @@ async fn the_platforms_budget_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn publishing_waits_for_a_store_that_is_down_and_gives_up_in_time() {
-    let world = but(Stage::Publish, true, Act::End(SECOND, publish_fault(true)));
+    let down = publish_fault("StorageUnavailable", "503", true);
+    let world = but(Stage::Publish, true, Act::End(SECOND, down));
     world.submit("wf-1");
     world.run().await;
     let record = world.record("wf-1").unwrap();
@@ -205,10 +245,11 @@ async fn publishing_waits_for_a_store_that_is_down_and_gives_up_in_time() {
     let limit = world.policy.retries.publish_for;
     assert!(waited.unsigned_abs() >= limit && waited.unsigned_abs() < limit + Duration::from_mins(6), "{waited:?}");
 
-    let world = but(Stage::Publish, true, Act::End(SECOND, publish_fault(false)));
+    let unfit = publish_fault("UnfitForStorage", "s3://b can never write x", false);
+    let world = but(Stage::Publish, true, Act::End(SECOND, unfit));
     world.submit("wf-1");
     world.run().await;
-    assert_eq!(pods(&world.sandbox.history()), ALL, "a bucket that does not exist is not tried again");
+    assert_eq!(pods(&world.sandbox.history()), ALL, "what no store can hold is not tried again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -279,7 +320,8 @@ async fn a_hanging_algorithm_is_stopped_within_its_grace() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_the_wait_for_a_store_that_is_down() {
-    let world = but(Stage::Publish, true, Act::End(SECOND, publish_fault(true)));
+    let down = publish_fault("StorageUnavailable", "503", true);
+    let world = but(Stage::Publish, true, Act::End(SECOND, down));
     world.submit("wf-1");
     let stop = async {
         tokio::time::sleep(Duration::from_secs(300)).await;

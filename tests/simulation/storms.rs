@@ -30,7 +30,7 @@ async fn whatever_happens_everything_ends_and_no_rule_is_broken() {
             match dice.below(12) {
                 0 => Act::End(SECOND, evicted()),
                 1 => Act::End(SECOND, exits(3)),
-                2 if stage == Stage::Publish => Act::End(SECOND, publish_fault(true)),
+                2 if stage == Stage::Publish => Act::End(SECOND, publish_fault("StorageUnavailable", "503", true)),
                 // Not for a node: asked to end, such a pod goes, and a successor makes it again; it never ran.
                 3 => Act::Wait(WaitingCause::Image, "not found"),
                 4 => Act::Succeed(Duration::from_secs(20)),

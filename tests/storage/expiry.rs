@@ -150,7 +150,13 @@ async fn results_on_a_node_expire_and_it_can_lose_its_index() {
     let node = Node::start(&[]);
     stores::use_ring();
     let world = World::new(Target::Ipfs(node.target.clone()), Credentials::default());
+    // Nothing was published yet, so there is not even a folder.
+    let elsewhere = World::new(world.target.clone(), Credentials::default());
+    let fresh = sweep(&mut elsewhere.sweeper()).await;
+    assert!(fresh.complete && !fresh.has_failures(), "{fresh:?}");
+    assert!(world.store().is_new().await.unwrap() && world.store().jobs().await.is_err());
     results_expire(&world).await;
+    assert!(!world.store().is_new().await.unwrap());
     assert_eq!(node.pins().await.len(), 2);
 
     // The index is lost: what has no record cannot be entered again, and what has can.

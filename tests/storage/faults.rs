@@ -140,6 +140,52 @@ async fn a_store_that_stays_down_asks_for_another_attempt_and_leaves_nothing_ope
     assert_eq!(line.whole().await, Some(22));
 }
 
+/// Keys that expire, a bucket that goes: in the middle of a result, and until an admin has seen to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_denies_from_some_moment_on_has_the_whole_result_once_it_is_mended() {
+    let refusals = [
+        (400, "ExpiredToken", "StorageDenied"),
+        (403, "AccessDenied", "StorageDenied"),
+        (404, "NoSuchBucket", "StorageMisconfigured"),
+    ];
+    for (status, code, reason) in refusals {
+        for asked_before in [0, 1, 7, 24] {
+            let (denies, asked) = (Arc::new(AtomicUsize::new(1)), AtomicUsize::new(0));
+            let switch = denies.clone();
+            let line = Line::new(move |_| {
+                let late = asked.fetch_add(1, Ordering::Relaxed) >= asked_before;
+                (late && switch.load(Ordering::Relaxed) == 1).then(|| Fault::Answer(status, xml(code, "No.")))
+            })
+            .await;
+            for _ in 0..2 {
+                let fault = line.publish(&line.behind).await.fault.unwrap();
+                assert_eq!((fault.reason.as_str(), fault.retry), (reason, true), "{code} {asked_before}: {fault:?}");
+                assert!(line.direct.manifest(&line.stored).await.unwrap().is_none());
+            }
+            denies.store(0, Ordering::Relaxed);
+            assert_eq!(line.publish(&line.behind).await.fault, None, "{code} {asked_before}");
+            assert_eq!(line.whole().await, Some(22), "{code} {asked_before}");
+        }
+    }
+}
+
+/// The server's own word on it, not a proxy's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_know_the_keys_any_more_takes_the_result_with_new_ones() {
+    let line = Line::new(|_| None).await;
+    let (target, good) = stores::s3();
+    let mut old = good.clone();
+    old.s3.as_mut().unwrap().secret_access_key = Secret::new("hunter2hunter2");
+    let refused = line.publish(&stores::open(&target, &old)).await.fault.unwrap();
+    assert_eq!((refused.reason.as_str(), refused.retry), ("StorageDenied", true), "{refused:?}");
+    assert_no_secret(&refused);
+    let gone = S3 { bucket: "no-such-bucket".to_owned(), ..target.clone() };
+    let refused = line.publish(&stores::open(&gone, &good)).await.fault.unwrap();
+    assert_eq!((refused.reason.as_str(), refused.retry), ("StorageMisconfigured", true), "{refused:?}");
+    assert_eq!(line.publish(&line.behind).await.fault, None);
+    assert_eq!(line.whole().await, Some(22));
+}
+
 /// What a fault that does not pass is taken for, and what is said of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_pass_is_told_by_what_can_be_done() {
@@ -148,18 +194,21 @@ async fn what_does_not_pass_is_told_by_what_can_be_done() {
     let mismatch = "<Error><Code>SignatureDoesNotMatch</Code><Message>The request signature we calculated does not match.\
                     </Message><AWSAccessKeyId>AK</AWSAccessKeyId><StringToSign>AWS4-HMAC-SHA256 hunter2hunter2</StringToSign>\
                     <SignatureProvided>hunter2hunter2</SignatureProvided></Error>";
+    let too_long = xml("KeyTooLongError", "Your key is too long");
     let cases: Vec<(u16, String, &str, bool, &str)> = vec![
-        (400, expired.into(), "StorageDenied", false, "put a new one into the Secret"),
-        (403, mismatch.into(), "StorageDenied", false, "does not belong to the access key's id"),
-        (403, xml("InvalidAccessKeyId", "No."), "StorageDenied", false, "does not know this access key"),
+        (400, too_long, "UnfitForStorage", false, "shorter names"),
+        (400, xml("EntityTooLarge", "x"), "UnfitForStorage", false, "smaller ones"),
+        (400, expired.into(), "StorageDenied", true, "put a new one into the Secret"),
+        (403, mismatch.into(), "StorageDenied", true, "does not belong to the access key's id"),
+        (403, xml("InvalidAccessKeyId", "No."), "StorageDenied", true, "does not know this access key"),
         (
             403,
             xml("AccessDenied", "Access Denied."),
             "StorageDenied",
-            false,
+            true,
             "check the storage credentials and their rights",
         ),
-        (403, String::new(), "StorageDenied", false, "status 403"),
+        (403, String::new(), "StorageDenied", true, "status 403"),
         (
             403,
             xml("RequestTimeTooSkewed", "Too large."),
@@ -171,12 +220,12 @@ async fn what_does_not_pass_is_told_by_what_can_be_done() {
             404,
             xml("NoSuchBucket", "The specified bucket does not exist"),
             "StorageMisconfigured",
-            false,
+            true,
             "make the bucket",
         ),
-        (301, String::new(), "StorageMisconfigured", false, "incorrectly configured region"),
-        (400, xml("AuthorizationHeaderMalformed", "x"), "StorageMisconfigured", false, "correct the region"),
-        (413, "<html>".into(), "StorageMisconfigured", false, "status 413"),
+        (301, String::new(), "StorageMisconfigured", true, "incorrectly configured region"),
+        (400, xml("AuthorizationHeaderMalformed", "x"), "StorageMisconfigured", true, "correct the region"),
+        (413, "<html>".into(), "StorageMisconfigured", true, "status 413"),
         (
             507,
             xml("XMinioStorageFull", "Storage backend has reached its minimum free drive"),

@@ -236,7 +236,7 @@ async fn another_result_of_the_same_name_is_replaced_and_a_same_one_is_kept() {
     // A file in the way is somebody's, and is left alone.
     node.rpc(&format!("files/cp?arg=/ipfs/{root}/manifest.json&arg={folder}/wf-2")).await;
     let fault = publish_files(&of(&node.target), "wf-2", &[("x", b"x")]).await.fault.unwrap();
-    assert_eq!((fault.reason.as_str(), fault.retry), ("StorageMisconfigured", false), "{fault:?}");
+    assert_eq!((fault.reason.as_str(), fault.retry), ("StorageMisconfigured", true), "{fault:?}");
 }
 
 async fn assert_only_pin(node: &Node, job: &str, root: &str) {
@@ -333,7 +333,7 @@ async fn who_may_not_in_is_told_so() {
     }
     for credentials in [Credentials::default(), with("Bearer wrong"), with("Basic wrong")] {
         let fault = publish_files_as(&of(&node.target), &credentials, "wf-1", &[("x", b"x")]).await.fault.unwrap();
-        assert_eq!((fault.reason.as_str(), fault.retry), ("StorageDenied", false));
+        assert_eq!((fault.reason.as_str(), fault.retry), ("StorageDenied", true));
         let kubo = ipfs::open(&node.target, &credentials.ipfs).unwrap();
         let denied = |error| matches!(error, StorageError::Denied { .. });
         assert!(kubo.jobs().await.is_err_and(denied));
@@ -353,7 +353,7 @@ async fn what_is_no_node_or_none_that_is_there_is_told() {
     let node = Node::start(&[]);
     let at = |api: &str| Ipfs { api: api.to_owned(), ..node.target.clone() };
     let gateway = publish_files(&of(&at(node.server.text("gateway"))), "wf-1", &[]).await.fault.unwrap();
-    assert_eq!((gateway.reason.as_str(), gateway.retry), ("StorageMisconfigured", false), "{gateway:?}");
+    assert_eq!((gateway.reason.as_str(), gateway.retry), ("StorageMisconfigured", true), "{gateway:?}");
     let nobody = publish_files(&of(&at("http://127.0.0.1:9")), "wf-1", &[]).await.fault.unwrap();
     assert_eq!((nobody.reason.as_str(), nobody.retry), ("StorageUnavailable", true), "{nobody:?}");
     assert!(nobody.message.contains("onnection refused"), "{}", nobody.message);

@@ -194,7 +194,7 @@ async fn who_may_not_in_is_told_so_and_a_token_is_as_good_as_a_password() {
         [Credentials::default(), basic("operator-engine", "hunter2hunter2"), with("Bearer hunter2hunter2")]
     {
         let fault = publish_files_as(&bench.of(), &credentials, "wf-2", &[("x", b"x")]).await.fault.unwrap();
-        assert_eq!((fault.reason.as_str(), fault.retry), ("StorageDenied", false), "{fault:?}");
+        assert_eq!((fault.reason.as_str(), fault.retry), ("StorageDenied", true), "{fault:?}");
         let cluster = cluster::open(&bench.target, &credentials.ipfs).unwrap();
         for error in [
             cluster.jobs().await.map(drop),

@@ -18,6 +18,7 @@ use operator_engine::{
         Broken, Ipfs, IpfsCredentials, Place, ResultStore as _, StorageError, Stored, Target, TreeFile, TreeSource,
         TreeStore as _,
         ipfs::{self, Kubo, MfsStore, Patience},
+        verify,
     },
     workflow::report::PublishReport,
 };
@@ -262,10 +263,16 @@ async fn an_old_node_and_what_is_none_are_refused_before_anything_is_sent() {
     for (said, told) in cases {
         let line = Line::new(&node, to("version", move || Fault::Answer(said.clone()))).await;
         let fault = line.publish("wf-1", &FILES).await.fault.unwrap();
-        assert_eq!((fault.reason.as_str(), fault.retry), ("StorageMisconfigured", false), "{fault:?}");
+        assert_eq!((fault.reason.as_str(), fault.retry), ("StorageMisconfigured", true), "{fault:?}");
         assert!(fault.message.contains(told), "{}", fault.message);
         let stored = Stored { job: "wf-1".parse().unwrap(), root: None };
         assert!(matches!(line.kubo().remove(&stored).await, Err(StorageError::Misconfigured { .. })));
+        // So a sweep says it too, and an engine that starts.
+        assert!(matches!(line.kubo().jobs().await, Err(StorageError::Misconfigured { .. })));
+        match line.kubo().outdated().await {
+            Ok(why) => assert!(why.is_some_and(|why| why.contains(told) && told.contains("needed"))),
+            Err(error) => assert!(matches!(error, StorageError::Misconfigured { .. }) && !told.contains("needed")),
+        }
         let object = MfsStore::open(&line.target, &IpfsCredentials::default()).unwrap();
         assert!(object.put(&Path::from("x"), "x".into()).await.is_err());
         let changing = ["add", "files/cp", "files/rm", "files/mkdir", "pin/add", "pin/rm"];
@@ -284,6 +291,58 @@ async fn a_node_that_lies_about_content_ids_is_not_believed() {
     let stored = Stored { job: "wf-1".parse().unwrap(), root: Some("x/../y".into()) };
     node.kubo().prepare().await.unwrap();
     assert!(matches!(node.kubo().remove(&stored).await, Err(StorageError::Misconfigured { .. })));
+}
+
+/// A real tree of many blocks: a file on two levels, a folder so large that the node spreads it; and a node that does not give
+/// back what was put in.
+#[tokio::test(flavor = "multi_thread")]
+async fn content_ids_of_files_in_many_blocks_and_of_spread_folders_are_recomputed_and_a_lying_node_is_found() {
+    let node = Node::start(&["--config", "Import.UnixFSChunker=\"size-1024\""]);
+    let big: Vec<u8> = (0..512 << 10).map(|n: u32| n.to_le_bytes()[usize::from(n % 3 == 0)]).collect();
+    let names: Vec<String> = (0..1200).map(|n| format!("many/{n}-{}", "x".repeat(230))).collect();
+    let mut files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
+    files.extend([("big", &big[..]), ("empty", b"")]);
+    let published = publish_files(&Target::Ipfs(node.target.clone()), "wf-1", &files).await.published.unwrap();
+    let stored = Stored { job: "wf-1".parse().unwrap(), root: published.root.clone() };
+    let cids = async |kubo: &Kubo, stored: &Stored| {
+        let expected = verify::Expected::default();
+        let checks = verify::verify(kubo, stored, &expected, &|_| {}).await.unwrap();
+        checks.into_iter().find(|check| check.name == "cids").unwrap()
+    };
+    let check = cids(&node.kubo(), &stored).await;
+    assert_eq!(check.verdict, verify::Verdict::Passed, "{check:?}");
+
+    // Which blocks it takes: all of them, as a wire sees it.
+    let line = Line::new(&node, |_| None).await;
+    assert_eq!(cids(&line.kubo(), &stored).await.verdict, verify::Verdict::Passed);
+    let asked = line.wire.asked().iter().filter(|asked| asked.command == "block/get").count();
+    assert!(asked > 512 + 3 + 100, "{asked} blocks");
+    for nth in [0, asked / 2, asked - 1] {
+        let seen = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let line = Line::new(&node, move |asked| {
+            let now = asked.command == "block/get" && seen.fetch_add(1, Ordering::Relaxed) == nth;
+            now.then(|| Fault::Answer(answer(200, "other bytes")))
+        })
+        .await;
+        let check = cids(&line.kubo(), &stored).await;
+        assert_eq!(check.verdict, verify::Verdict::Failed, "{nth}: {check:?}");
+        assert!(check.notes[0].contains("has other bytes"), "{nth}: {check:?}");
+    }
+    let denied = Line::new(&node, to("block/get", || Fault::Answer(answer(403, "Kubo RPC Access Denied")))).await;
+    let check = cids(&denied.kubo(), &stored).await;
+    assert_eq!(check.verdict, verify::Verdict::Unchecked);
+    assert!(check.notes[0].contains("/api/v0/block"), "{check:?}");
+
+    // Somebody changed a file, and the node's tree with it.
+    node.rpc(&format!("files/cp?arg=/ipfs/{}&arg=/changed", published.root.unwrap())).await;
+    node.rpc("files/rm?arg=/changed/data/outputs/big").await;
+    node.rpc("files/cp?arg=/changed/data/outputs/empty&arg=/changed/data/outputs/big").await;
+    let stat: serde_json::Value = serde_json::from_str(&node.rpc("files/stat?arg=/changed").await).unwrap();
+    let changed = stat["Hash"].as_str().unwrap().to_owned();
+    node.rpc(&format!("pin/add?arg={changed}")).await;
+    let check = cids(&node.kubo(), &Stored { root: Some(changed), ..stored }).await;
+    assert_eq!(check.verdict, verify::Verdict::Failed);
+    assert!(check.notes[0].contains("\"outputs/big\" has the content id"), "{check:?}");
 }
 
 /// Files that break off, or are not as long as they were said to be.
@@ -373,7 +432,7 @@ async fn a_node_with_a_certificate_of_ones_own_is_trusted_when_its_ca_is_named_a
     let wire = Wire::secured(&node.target.api, Some(tls), |_| None).await;
     let stranger = Ipfs { api: wire.api.clone(), ..node.target.clone() };
     let fault = publish_files(&Target::Ipfs(stranger.clone()), "wf-1", &FILES).await.fault.unwrap();
-    assert_eq!((fault.reason.as_str(), fault.retry), ("StorageMisconfigured", false), "{fault:?}");
+    assert_eq!((fault.reason.as_str(), fault.retry), ("StorageMisconfigured", true), "{fault:?}");
     assert!(fault.message.contains("certificate"), "{}", fault.message);
     assert!(wire.asked().is_empty());
 

@@ -181,6 +181,53 @@ fn a_role_takes_the_place_of_keys_by_a_token_made_for_the_pod() {
 }
 
 #[test]
+fn a_filter_runs_what_its_image_says_or_by_the_wrapper_what_the_admin_says() {
+    let container = |environment: &[(&str, &str)]| {
+        let directory = [
+            ("OPERATOR_ENGINE__STORAGE__KIND", "directory"),
+            ("OPERATOR_ENGINE__STORAGE__DIRECTORY", "/results"),
+            ("FILTERING_CONTAINER", "filter:1"),
+        ];
+        let (_, pod) = pods(&[&directory[..], environment].concat()).swap_remove(2);
+        pod["spec"]["containers"][0].clone()
+    };
+    let mounts = |container: &Value| {
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        let data = mounts.iter().filter(|mount| mount["name"] == "data");
+        let told = data.map(|mount| {
+            let mode = if mount["readOnly"] == true { "ro" } else { "rw" };
+            format!("{} {} {mode}", mount["subPath"].as_str().unwrap(), mount["mountPath"].as_str().unwrap())
+        });
+        told.collect::<Vec<_>>()
+    };
+    let own = container(&[]);
+    let usual = ["inputs /data/inputs ro", "outputs /data/outputs rw", "logs /data/logs rw"];
+    assert_eq!((&own["command"], mounts(&own)), (&Value::Null, usual.map(str::to_owned).to_vec()));
+    let wrapped = container(&[("OPERATOR_ENGINE__IMAGES__FILTER_COMMAND", "python /filter.py | cat")]);
+    let more = ["bin /data/bin ro", "filter /data/adminlogs rw"];
+    assert_eq!(mounts(&wrapped), [&usual[..], &more[..]].concat(), "of the admin's logs it has a folder of its own");
+    let command: Vec<_> = wrapped["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert_eq!(command[..3], ["/data/bin/operator-engine", "exec", "--filter"]);
+    assert_eq!(command[command.len() - 2..], ["--", "python /filter.py | cat"]);
+    use clap::Parser as _;
+    crate::cli::Cli::try_parse_from(&command).unwrap();
+}
+
+#[test]
+fn publish_is_told_what_may_not_leave_if_there_is_such() {
+    let directory =
+        [("OPERATOR_ENGINE__STORAGE__KIND", "directory"), ("OPERATOR_ENGINE__STORAGE__DIRECTORY", "/results")];
+    let command = |more: &[(&str, &str)]| {
+        publish(&[&directory[..], more].concat())["spec"]["containers"][0]["command"].to_string()
+    };
+    assert!(!command(&[]).contains("--leaks"));
+    assert!(
+        command(&[("OPERATOR_ENGINE__LEAKS__MAX_FILES", "7")])
+            .contains(r#""--leaks","{\"maxBytes\":null,\"maxFiles\":7,"#)
+    );
+}
+
+#[test]
 fn each_directory_with_a_claim_is_mounted_where_it_is_looked_for() {
     let directory = [
         ("OPERATOR_ENGINE__STORAGE__KIND", "directory"),

@@ -11,17 +11,15 @@
 //! in the document: a gateway can keep a file back, but not change it. Memory does not depend on the file's length.
 
 mod gateways;
-#[cfg(test)]
-pub(super) mod made;
-mod node;
-mod shard;
 
 use super::{fault::FetchError, journal::Journal, sink::Sink};
+pub(super) use crate::storage::unixfs::NodeError;
+#[cfg(test)]
+pub(super) use crate::storage::unixfs::made;
+use crate::storage::unixfs::{Node, shard};
 use bytes::Bytes;
 use cid::Cid;
 pub(super) use gateways::Gateways;
-use node::Node;
-pub(super) use node::NodeError;
 use reqwest::Url;
 use std::collections::VecDeque;
 use tokio_util::task::AbortOnDropHandle;

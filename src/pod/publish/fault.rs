@@ -1,4 +1,8 @@
 //! Why publishing fails, and whether another attempt may do better.
+//!
+//! A store that denies or is not what the settings say is waited for as one that is down: keys are renewed, buckets made,
+//! and the next attempt's pod gets the settings and the Secret as they are by then. Only what the files themselves rule
+//! out is final.
 
 use crate::{storage::StorageError, workflow::report::clip};
 use std::{error::Error as _, io};
@@ -20,9 +24,13 @@ pub(super) enum Fault {
     Unreadable { path: String, source: io::Error },
     #[error("{store} does not give back the manifest that it has just stored; look at its log")]
     Lost { store: String },
+    #[error("{message}")]
+    Leak { reason: &'static str, message: String },
     #[error("publishing was asked to end early")]
     Interrupted,
-    #[error("the task cannot be understood: {message}")]
+    #[error(
+        "the task cannot be understood: {message}; images.engine and images.publish have to hold the engine's own version"
+    )]
     Misunderstood { message: String },
     #[error("{message}; correct the Secret that storage.secret names")]
     Credentials { message: String },
@@ -38,11 +46,13 @@ impl Fault {
             Self::TooLarge { .. } => "ResultsTooLarge",
             Self::Changed { .. } => "FileChanged",
             Self::Unreadable { .. } => "VolumeUnreadable",
+            Self::Leak { reason, .. } => reason,
             Self::Interrupted => "Interrupted",
             Self::Misunderstood { .. } => "InvalidTask",
             Self::Credentials { .. } => "InvalidCredentials",
             Self::Lost { .. } | Self::Storage(StorageError::Retry { .. }) => "StorageUnavailable",
             Self::Storage(StorageError::Denied { .. }) => "StorageDenied",
+            Self::Storage(StorageError::Unfit { .. }) => "UnfitForStorage",
             Self::Storage(StorageError::Misconfigured { .. } | StorageError::Missing { .. }) => "StorageMisconfigured",
         }
     }
@@ -53,19 +63,19 @@ impl Fault {
         clip(&format!("{self}{cause}"), MAX_MESSAGE_LEN)
     }
 
-    /// Whether another attempt may succeed with nobody doing anything about it.
+    /// Whether another attempt may succeed: by itself, or because an admin saw to it meanwhile.
     pub(super) fn retry(&self) -> bool {
         match self {
             Self::Changed { .. }
             | Self::Unreadable { .. }
             | Self::Lost { .. }
             | Self::Credentials { .. }
+            | Self::Misunderstood { .. }
             | Self::Interrupted => true,
-            Self::Storage(error) => error.retry(),
-            Self::TooManyFiles { .. }
-            | Self::TooLarge { .. }
-            | Self::ManifestTooLarge { .. }
-            | Self::Misunderstood { .. } => false,
+            Self::Storage(error) => !matches!(error, StorageError::Unfit { .. }),
+            Self::TooManyFiles { .. } | Self::TooLarge { .. } | Self::ManifestTooLarge { .. } | Self::Leak { .. } => {
+                false
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
     workflow::JobId,
 };
 use bytes::Bytes;
+use cid::Cid;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use std::collections::BTreeMap;
 
@@ -71,6 +72,14 @@ impl Content {
         match self.rpc.file(&format!("/ipfs/{root}/{}", Keys::MANIFEST), manifest::MAX_LEN).await {
             Err(failure) if failure.is(Complaint::WrongKind) => Ok(None),
             file => file.map_err(|failure| failure.during("read a manifest", &self.store)),
+        }
+    }
+
+    /// A block, as the node gives it; none if it does not have it.
+    pub(super) async fn block(&self, cid: &Cid) -> Result<Option<Bytes>, StorageError> {
+        match self.rpc.ask("block/get", &[("arg", &cid.to_string())]).await {
+            Err(failure) if failure.is(Complaint::NoContent) => Ok(None),
+            block => block.map(Some).map_err(|failure| failure.during("read a block", &self.store)),
         }
     }
 

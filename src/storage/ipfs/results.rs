@@ -7,6 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use cid::Cid;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use reqwest::Method;
@@ -18,7 +19,18 @@ impl ResultStore for Kubo {
         &self.name
     }
 
+    async fn outdated(&self) -> Result<Option<String>, StorageError> {
+        self.too_old().await
+    }
+
+    async fn is_new(&self) -> Result<bool, StorageError> {
+        let found = self.rpc.stat(&self.folder).await.map_err(self.during("look for its folder"))?;
+        // Pins outlive an index that was lost.
+        Ok(found.is_none() && self.rpc.pins(&self.pin_prefix()).await.map_err(self.during("list pins"))?.is_empty())
+    }
+
     async fn jobs(&self) -> Result<Vec<Stored>, StorageError> {
+        self.check_version().await?;
         let folder = self.check_folder().await?;
         // By content id: to list MFS itself makes the next write wait for minutes, and shows it as it changes.
         let entries = self.rpc.entries(&folder).await.map_err(self.during("list results"))?;
@@ -53,6 +65,14 @@ impl ResultStore for Kubo {
             Some(root) => self.content().keys(&stored.job, &root).await.map(Some),
             None => Ok(Some(Vec::new())),
         }
+    }
+
+    async fn content_id(&self, stored: &Stored) -> Result<Option<String>, StorageError> {
+        self.root(stored).await
+    }
+
+    async fn block(&self, cid: &Cid) -> Result<Option<Bytes>, StorageError> {
+        self.content().block(cid).await
     }
 
     async fn last_written(&self, _: &Stored) -> Result<Option<Timestamp>, StorageError> {

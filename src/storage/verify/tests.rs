@@ -5,11 +5,14 @@ use super::{
         Storage,
         download::{DownloadError, download},
         manifest::{CONTENT_TYPE, Kind, VERSION},
+        unixfs::{RAW, SHA2_256},
     },
-    cids::{RAW, SHA2_256},
     *,
 };
 use crate::ethereum::OperatorKey;
+
+mod trees;
+
 use cid::Cid;
 use object_store::path::Path;
 use serde_json::json;

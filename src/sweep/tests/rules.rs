@@ -262,6 +262,50 @@ async fn a_store_that_cannot_be_seen_or_shows_nothing_is_not_taken_for_empty() {
 }
 
 #[tokio::test]
+async fn a_store_in_which_nothing_was_ever_stored_is_complained_of_only_where_a_record_speaks_of_it() {
+    for (expires, speaks) in [(None, false), (None, true), (Some(DAY), true), (Some(0), true)] {
+        let world = World::new();
+        world.done("failed", None);
+        if speaks {
+            world.published("stored", expires);
+        }
+        for flag in [&world.outputs.down, &world.outputs.is_new] {
+            flag.store(true, SeqCst);
+        }
+        let mut sweeper = world.sweeper("one");
+        world.pass(HOUR);
+        world.confirm(&mut sweeper).await;
+        let report = sweep(&mut sweeper).await;
+        assert_eq!(report.stores_failed.len(), usize::from(speaks), "{report:?}");
+        assert_eq!((report.deleted, report.already_gone, report.has_failures()), (0, 0, speaks), "{report:?}");
+        assert!(!speaks || !world.is_marked("stored"));
+        if speaks {
+            assert!(report.stores_failed[0].error.contains("s3://outputs"), "{report:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn while_a_store_has_nothing_yet_no_record_goes() {
+    let mut world = World::new();
+    world.policy.keep_records = Some(Duration::ZERO);
+    world.published("old", Some(0));
+    let mut sweeper = world.sweeper("one");
+    world.pass(HOUR);
+    world.confirm(&mut sweeper).await;
+    assert_eq!(sweep(&mut sweeper).await.deleted, 1);
+    for flag in [&world.outputs.down, &world.outputs.is_new] {
+        flag.store(true, SeqCst);
+    }
+    world.pass(HOUR);
+    world.confirm(&mut sweeper).await;
+    let report = sweep(&mut sweeper).await;
+    assert_eq!((report.records_deleted, report.has_failures()), (0, false), "{report:?}");
+    world.outputs.down.store(false, SeqCst);
+    assert_eq!(sweep(&mut sweeper).await.records_deleted, 1);
+}
+
+#[tokio::test]
 async fn orphans_go_once_they_are_old_enough() {
     let world = World::new();
     world.outputs.put("gone", None, None);

@@ -100,6 +100,8 @@ pub(super) struct Shop {
     /// Its own clock, if it has one.
     pub(super) clock: Option<Arc<Hand>>,
     pub(super) down: AtomicBool,
+    /// Beside being down: that nothing was ever stored there.
+    pub(super) is_new: AtomicBool,
     pub(super) deletes: AtomicBool,
     /// Deletions never end.
     pub(super) hangs: AtomicBool,
@@ -120,6 +122,7 @@ impl Shop {
             content: Mutex::default(),
             clock,
             down: AtomicBool::new(false),
+            is_new: AtomicBool::new(false),
             deletes: AtomicBool::new(true),
             hangs: AtomicBool::new(false),
             removing: AtomicUsize::new(0),
@@ -165,6 +168,10 @@ impl fmt::Debug for Shop {
 impl ResultStore for Shop {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    async fn is_new(&self) -> Result<bool, StorageError> {
+        Ok(self.is_new.load(SeqCst))
     }
 
     async fn jobs(&self) -> Result<Vec<Stored>, StorageError> {

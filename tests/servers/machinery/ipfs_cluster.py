@@ -42,6 +42,7 @@ def start(keeper, programs, arguments):
     keeper.wait_for("ipfs-cluster", 60, lambda: healthy(api))
     (user, password), = (rest.get("basic_auth_credentials") or {None: None}).items()
     return {"api": api, "node": node["api"], "gateway": node["gateway"], "user": user, "password": password,
+            "repository": node["repository"], "ipfs": node["ipfs"],
             "proxy": kubo.url(config["api"]["ipfsproxy"]["listen_multiaddress"])}
 
 

@@ -11,7 +11,7 @@ use super::super::{
     policy::FetchPolicy,
     retry::{Backoff, Jitter},
 };
-use crate::workflow::digest::Sha256;
+use crate::storage::unixfs::{MAX_BLOCK, UnknownHash, inline, is_of};
 use bytes::Bytes;
 use cid::Cid;
 use reqwest::{Method, Url};
@@ -20,13 +20,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// The largest block, in bytes. IPFS nodes exchange none of more than 2 MiB; some tools write larger ones.
-const MAX_BLOCK: usize = 4 << 20;
 /// Lines that are kept for the log of one file. A gateway that fails for every block fails for the same reason.
 const MAX_NOTES: usize = 20;
-/// Multihash codes: SHA-256, and no hash at all, the bytes themselves.
-const SHA2_256: u64 = 0x12;
-const IDENTITY: u64 = 0;
 
 /// The gateways of the configuration. Clones share what is known of them.
 #[derive(Debug, Clone)]
@@ -63,10 +58,10 @@ impl Gateways {
 
     /// The bytes that `cid` stands for; nothing else is ever answered.
     pub(super) async fn block(&self, cid: &Cid) -> Result<Bytes, FetchError> {
-        match cid.hash().code() {
-            IDENTITY => return Ok(Bytes::copy_from_slice(cid.hash().digest())),
-            SHA2_256 => {}
-            other => return Err(FetchError::UnknownHash(other)),
+        match inline(cid) {
+            Ok(Some(bytes)) => return Ok(bytes),
+            Ok(None) => {}
+            Err(UnknownHash(code)) => return Err(FetchError::UnknownHash(code)),
         }
         let mut backoff = Backoff::new(&self.0.policy);
         let mut attempts = 0;
@@ -124,11 +119,7 @@ impl Gateways {
         let question = Question { method: Method::GET, url, accept, body: None, max: MAX_BLOCK };
         let mut hops = Vec::new();
         let bytes = self.0.http.ask(&question, &mut hops).await?;
-        if Sha256::of(&bytes).as_bytes() == cid.hash().digest() {
-            Ok(bytes)
-        } else {
-            Err(FetchError::WrongBlock(cid.to_string()))
-        }
+        if is_of(cid, &bytes) { Ok(bytes) } else { Err(FetchError::WrongBlock(cid.to_string())) }
     }
 
     fn note(&self, line: String) {

@@ -6,6 +6,7 @@ use crate::storage::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use cid::Cid;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use std::time::Duration;
@@ -49,6 +50,14 @@ impl ResultStore for Cluster {
             Some(root) => self.content().keys(&stored.job, &root).await.map(Some),
             None => Ok(Some(Vec::new())),
         }
+    }
+
+    async fn content_id(&self, stored: &Stored) -> Result<Option<String>, StorageError> {
+        self.root(stored).await
+    }
+
+    async fn block(&self, cid: &Cid) -> Result<Option<Bytes>, StorageError> {
+        self.content().block(cid).await
     }
 
     /// When the cluster was last asked to keep it.

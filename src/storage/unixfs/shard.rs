@@ -7,12 +7,12 @@ use super::node::Entry;
 use cid::Cid;
 
 /// What UnixFS calls murmur3-x64-64.
-pub(super) const MURMUR3: u64 = 0x22;
+pub(crate) const MURMUR3: u64 = 0x22;
 /// Links of one block: one byte of hash a level. All implementations write this.
-pub(super) const FANOUT: u64 = 256;
+pub(crate) const FANOUT: u64 = 256;
 
 /// Where a name leads from a shard.
-pub(super) enum Step {
+pub(crate) enum Step {
     /// The entry of that name.
     Found(Cid),
     /// One level down.
@@ -22,7 +22,7 @@ pub(super) enum Step {
 }
 
 /// Looks for `name` in a shard at `level`, counted from 0. A hash has eight bytes, so that is as deep as it goes.
-pub(super) fn step(entries: &[Entry], name: &[u8], level: usize) -> Step {
+pub(crate) fn step(entries: &[Entry], name: &[u8], level: usize) -> Step {
     let Some(byte) = murmur3(name).to_be_bytes().get(level).copied() else { return Step::Absent };
     let prefix = format!("{byte:02X}");
     let mut of_byte = entries.iter().filter_map(|entry| Some((entry.name.strip_prefix(prefix.as_bytes())?, entry.cid)));

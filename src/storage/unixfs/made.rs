@@ -7,33 +7,33 @@ use cid::{Cid, multihash::Multihash};
 
 /// A block and its id.
 #[derive(Debug, Clone)]
-pub(in super::super) struct Made {
-    pub(in super::super) cid: Cid,
-    pub(in super::super) bytes: Bytes,
+pub(crate) struct Made {
+    pub(crate) cid: Cid,
+    pub(crate) bytes: Bytes,
 }
 
-pub(in super::super) fn block(codec: u64, bytes: impl Into<Bytes>) -> Made {
+pub(crate) fn block(codec: u64, bytes: impl Into<Bytes>) -> Made {
     let bytes = bytes.into();
     let digest = hex::decode(Sha256::of(&bytes).to_string()).unwrap();
     Made { cid: Cid::new_v1(codec, Multihash::wrap(0x12, &digest).unwrap()), bytes }
 }
 
-pub(in super::super) fn raw(bytes: &[u8]) -> Made {
+pub(crate) fn raw(bytes: &[u8]) -> Made {
     block(RAW, bytes.to_vec())
 }
 
-pub(in super::super) fn file(data: &[u8], links: &[&Made], size: Option<u64>) -> Made {
+pub(crate) fn file(data: &[u8], links: &[&Made], size: Option<u64>) -> Made {
     let links: Vec<_> = links.iter().map(|link| ("", link.cid)).collect();
     unixfs(2, data, &links, size)
 }
 
-pub(in super::super) fn directory(entries: &[(&str, &Made)]) -> Made {
+pub(crate) fn directory(entries: &[(&str, &Made)]) -> Made {
     let links: Vec<_> = entries.iter().map(|(name, made)| (*name, made.cid)).collect();
     unixfs(1, b"", &links, None)
 }
 
 /// A part of a folder spread by murmur3 over 256 links.
-pub(in super::super) fn shard(entries: &[(&str, &Made)]) -> Made {
+pub(crate) fn shard(entries: &[(&str, &Made)]) -> Made {
     let links: Vec<_> = entries.iter().map(|(name, made)| (*name, made.cid)).collect();
     let mut message = vec![0x08, 5];
     number(&mut message, 5, 0x22);
@@ -41,7 +41,7 @@ pub(in super::super) fn shard(entries: &[(&str, &Made)]) -> Made {
     node(&message, &links)
 }
 
-pub(in super::super) fn unixfs(kind: u64, data: &[u8], links: &[(&str, Cid)], size: Option<u64>) -> Made {
+pub(crate) fn unixfs(kind: u64, data: &[u8], links: &[(&str, Cid)], size: Option<u64>) -> Made {
     let mut message = Vec::new();
     number(&mut message, 1, kind);
     bytes(&mut message, 2, data);

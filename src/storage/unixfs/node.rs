@@ -8,12 +8,12 @@ use bytes::Bytes;
 use cid::Cid;
 
 /// Codecs of content ids (github.com/multiformats/multicodec).
-pub(super) const RAW: u64 = 0x55;
-pub(super) const DAG_PB: u64 = 0x70;
+pub(crate) const RAW: u64 = 0x55;
+pub(crate) const DAG_PB: u64 = 0x70;
 
 /// What a block is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     /// Bytes of a file: its own, then those of the blocks it links to.
     File {
         /// Its own bytes.
@@ -31,15 +31,15 @@ pub(super) enum Node {
 
 /// A link with a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Any bytes.
-    pub(super) name: Bytes,
-    pub(super) cid: Cid,
+    pub(crate) name: Bytes,
+    pub(crate) cid: Cid,
 }
 
 /// Why a block cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(in super::super) enum NodeError {
+pub(crate) enum NodeError {
     #[error("it is in the codec {0:#x}; files are in raw (0x55) and dag-pb (0x70)")]
     Codec(u64),
     #[error("one of its blocks is no valid {0}")]
@@ -50,7 +50,7 @@ pub(in super::super) enum NodeError {
 
 impl Node {
     /// Reads a block whose content id has this codec.
-    pub(super) fn read(codec: u64, block: Bytes) -> Result<Self, NodeError> {
+    pub(crate) fn read(codec: u64, block: Bytes) -> Result<Self, NodeError> {
         match codec {
             RAW => {
                 let size = u64::try_from(block.len()).ok();
