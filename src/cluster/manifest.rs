@@ -8,6 +8,7 @@
 mod credentials;
 mod results;
 mod rounds;
+pub(super) mod volumes;
 
 use super::{
     command::{self, Places},
@@ -25,10 +26,9 @@ use crate::{
 };
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, LocalObjectReference,
-        PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext,
-        PodSpec as Spec, ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Toleration, Volume,
-        VolumeMount, VolumeResourceRequirements,
+        Capabilities, Container, EnvVar, LocalObjectReference, PersistentVolumeClaim, PersistentVolumeClaimSpec, Pod,
+        PodSecurityContext, PodSpec as Spec, ResourceRequirements, SeccompProfile, SecurityContext, Toleration,
+        VolumeResourceRequirements,
     },
     apimachinery::pkg::{
         api::resource::Quantity,
@@ -158,7 +158,7 @@ pub fn pod(spec: &PodSpec, settings: &Settings) -> Pod {
                 ..Default::default()
             }),
             containers: vec![container(spec, settings, root)],
-            volumes: Some(volumes(spec, settings)),
+            volumes: Some(volumes::volumes(spec, settings)),
             ..Default::default()
         }),
         ..Default::default()
@@ -176,7 +176,7 @@ fn container(spec: &PodSpec, settings: &Settings, root: bool) -> Container {
     let places = Places {
         layout: Layout::new(Layout::IN_POD),
         earlier: command::earlier(spec).map(|round| (round, rounds::place(round).into())).collect(),
-        documents: DOCUMENTS.into(),
+        documents: volumes::DOCUMENTS.into(),
         termination_log: termination::DEFAULT_PATH.into(),
         local_folder: None,
         parent: None,
@@ -206,7 +206,7 @@ fn container(spec: &PodSpec, settings: &Settings, root: bool) -> Container {
             ..Default::default()
         }),
         termination_message_policy: Some("File".to_owned()),
-        volume_mounts: Some(mounts(spec, settings)),
+        volume_mounts: Some(volumes::mounts(spec, settings)),
         ..Default::default()
     }
 }
@@ -242,88 +242,6 @@ fn resources(spec: &PodSpec, settings: &Settings) -> ResourceRequirements {
         amounts.insert(settings.gpu_resource.clone(), Quantity(gpus.to_string()));
     }
     ResourceRequirements { limits: Some(amounts.clone()), requests: Some(amounts), claims: None }
-}
-
-/// Where configure finds the workflow: the keys of its ConfigMap or Secret, as files.
-const DOCUMENTS: &str = "/workflow";
-const DATA_VOLUME: &str = "data";
-const DOCUMENTS_VOLUME: &str = "workflow";
-const TMP_VOLUME: &str = "tmp";
-/// The names of the engine's own volumes in a pod.
-pub(super) const RESERVED_VOLUMES: [&str; 5] = [DATA_VOLUME, DOCUMENTS_VOLUME, TMP_VOLUME, "results", "adminlogs"];
-
-fn mounts(spec: &PodSpec, settings: &Settings) -> Vec<VolumeMount> {
-    let whole = |read_only: bool| VolumeMount {
-        name: DATA_VOLUME.to_owned(),
-        mount_path: Layout::IN_POD.to_owned(),
-        sub_path: Layout::round_folder(spec.round),
-        read_only: Some(read_only),
-        ..Default::default()
-    };
-    let part = |folder: &str, read_only: bool| VolumeMount {
-        mount_path: format!("{}/{folder}", Layout::IN_POD),
-        sub_path: Some(rounds::path(spec.round, folder)),
-        ..whole(read_only)
-    };
-    let other = |volume: &str, path: &str, read_only: bool| VolumeMount {
-        name: volume.to_owned(),
-        mount_path: path.to_owned(),
-        read_only: Some(read_only),
-        ..Default::default()
-    };
-    let mut mounts = match spec.stage {
-        Stage::Configure => vec![whole(false), other(DOCUMENTS_VOLUME, DOCUMENTS, true)],
-        Stage::Algorithm => vec![
-            part("inputs", true),
-            part("transformations", true),
-            part("ddos", true),
-            part("bin", true),
-            part("outputs", false),
-            part("logs", false),
-        ],
-        Stage::Filter => {
-            let mut mounts = vec![part("inputs", true), part("outputs", false), part("logs", false)];
-            if settings.commands.filter_command.is_some() {
-                // The wrapper, and a place for what it keeps, which is not that of the other stages' logs.
-                mounts.push(part("bin", true));
-                mounts.push(VolumeMount { sub_path: Some(Layout::FILTER.to_owned()), ..part("adminlogs", false) });
-            }
-            mounts
-        }
-        Stage::Publish => vec![whole(true), part("adminlogs", false)],
-    };
-    mounts.extend(command::earlier(spec).map(rounds::mount));
-    mounts.extend(results::mounts(spec.stage, settings));
-    mounts.extend(credentials::mount(spec.stage, settings));
-    mounts.push(other(TMP_VOLUME, "/tmp", false));
-    mounts
-}
-
-fn volumes(spec: &PodSpec, settings: &Settings) -> Vec<Volume> {
-    let claim = |name: &str, claim_name: String| Volume {
-        name: name.to_owned(),
-        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource { claim_name, read_only: None }),
-        ..Default::default()
-    };
-    let mut volumes = vec![claim(DATA_VOLUME, volume_name(&spec.job))];
-    if spec.stage == Stage::Configure {
-        let (name, object) = (DOCUMENTS_VOLUME.to_owned(), spec.job.to_string());
-        volumes.push(match spec.kind {
-            Kind::ConfigMap => {
-                let config_map = Some(ConfigMapVolumeSource { name: object, ..Default::default() });
-                Volume { name, config_map, ..Default::default() }
-            }
-            Kind::Secret => {
-                let secret = Some(SecretVolumeSource { secret_name: Some(object), ..Default::default() });
-                Volume { name, secret, ..Default::default() }
-            }
-        });
-    }
-    volumes.extend(results::volumes(spec.stage, settings));
-    volumes.extend(credentials::volume(spec.stage, settings));
-    let tmp = EmptyDirVolumeSource { size_limit: Some(bytes(settings.disk)), medium: None };
-    volumes.push(Volume { name: TMP_VOLUME.to_owned(), empty_dir: Some(tmp), ..Default::default() });
-    volumes
 }
 
 fn metadata(name: String, job: &JobId, owner: &Uid, kind: Kind) -> ObjectMeta {

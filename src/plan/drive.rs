@@ -172,10 +172,10 @@ impl Run<'_> {
             return self.without_pod(pod, Ended::DocumentChanged);
         };
         if let Some((cause, since)) = pod.and_then(|track| track.waiting)
-            && self.now.mono >= since + self.deadline_for(cause)
+            && self.now.mono >= since + self.policy.waiting.of(cause)
         {
             let message = self.tracked.trouble.as_ref().map(|trouble| trouble.error.clone()).unwrap_or_default();
-            return self.without_pod(pod, Ended::waited(cause, &message, self.deadline_for(cause)));
+            return self.without_pod(pod, Ended::waited(cause, &message, self.policy.waiting.of(cause)));
         }
         if self.tracked.volume != VolumeTrack::Present {
             match self.tracked.name {
@@ -236,7 +236,7 @@ impl Run<'_> {
             return self.end(seen, Ending::Stop);
         }
         let since = track.waiting.map_or(track.since, |(_, since)| since);
-        let after = self.deadline_for(cause);
+        let after = self.policy.waiting.of(cause);
         let deadline = since + after;
         if self.now.mono >= deadline {
             return self.end(seen, Ending::WaitedFor { cause, message: message.to_owned(), after });
@@ -289,14 +289,5 @@ impl Run<'_> {
         let stop = self.is_stopped() || ended_for_stop;
         let (step, record) = transition::after(self.record, self.stage, &ended, stop, self.policy, self.now.wall);
         write(self.name, self.tracked, self.policy, step, record)
-    }
-
-    fn deadline_for(&self, cause: WaitingCause) -> Duration {
-        match cause {
-            WaitingCause::Starting => self.policy.waiting.start,
-            WaitingCause::Unschedulable | WaitingCause::Quota => self.policy.waiting.unschedulable,
-            WaitingCause::Image => self.policy.waiting.image,
-            WaitingCause::Volume => self.policy.waiting.volume,
-        }
     }
 }

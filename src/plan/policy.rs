@@ -1,5 +1,6 @@
 //! What the admin decided, as far as plans depend on it.
 
+use super::seen::WaitingCause;
 use crate::workflow::{Budget, Resources, Wish, duration::doubled};
 use std::time::Duration;
 
@@ -70,6 +71,18 @@ pub struct Deadlines {
     pub filter: Duration,
     /// The longest that one attempt to publish may run.
     pub publish: Duration,
+}
+
+impl Deadlines {
+    /// How long a pod may wait for this.
+    pub fn of(&self, cause: WaitingCause) -> Duration {
+        match cause {
+            WaitingCause::Starting => self.start,
+            WaitingCause::Unschedulable | WaitingCause::Quota => self.unschedulable,
+            WaitingCause::Image => self.image,
+            WaitingCause::Volume => self.volume,
+        }
+    }
 }
 
 /// How failures of the platform are retried.

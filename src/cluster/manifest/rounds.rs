@@ -3,7 +3,7 @@
 //! Each round has a folder of its own in the workflow's volume, which the first configure made, so that no pod of a later round
 //! can change, and none of an earlier one can see, what is another's.
 
-use super::{DATA_VOLUME, STAGE_LABEL};
+use super::{STAGE_LABEL, volumes::DATA_VOLUME};
 use crate::pod::layout::Layout;
 use k8s_openapi::api::core::v1::VolumeMount;
 

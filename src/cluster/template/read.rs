@@ -5,7 +5,7 @@ use super::{
     fields::{CONTAINER_FIELDS, Fate, LOOSENED, POD, UNCONFINING, VOLUMES, fate},
 };
 use crate::{
-    cluster::manifest::{CONTAINER, RESERVED_VOLUMES},
+    cluster::manifest::{CONTAINER, volumes::RESERVED_VOLUMES},
     workflow::document::{
         Fault,
         bounded::{self, Limits},
