@@ -77,7 +77,7 @@ Exit codes:
   8  its results are not what they should be
 and of a workflow:
  10  failed                   11  stopped
- 12  its time was up          13  withheld by the filter
+ 12  its time was up          13  its results were withheld
  14  refused: its document is unusable, and nothing ran
 130  interrupted twice";
 

@@ -17,6 +17,7 @@ mod expiry;
 mod fault;
 mod fetch;
 mod layers;
+mod leaks;
 mod limits;
 mod notify;
 mod operator_key;
@@ -38,6 +39,7 @@ pub use engine::{Engine, LogFormat};
 pub use expiry::Expiry;
 pub use fault::{ConfigErrors, Fault};
 pub use fetch::Fetch;
+pub use leaks::Leaks;
 pub use limits::{Environment, Limits};
 pub use notify::{Http, Notify};
 pub use operator_key::operator_key;
@@ -83,6 +85,8 @@ pub struct Config {
     pub cleaning: Cleaning,
     /// `[fetch]`.
     pub fetch: Fetch,
+    /// `[leaks]`.
+    pub leaks: Leaks,
     /// `[storage]`, `[s3]`, `[ipfs]`, `[ipfs_cluster]` and `[adminlogs]`.
     pub storage: Storage,
     /// `[expiry]`.
@@ -169,6 +173,7 @@ impl Config {
             retries: Retries::read(values),
             cleaning: Cleaning::read(values),
             fetch: Fetch::read(values),
+            leaks: Leaks::read(values),
             storage: Storage::read(values),
             expiry: Expiry::read(values),
             notify: Notify::read(values),

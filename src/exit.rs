@@ -30,7 +30,7 @@ pub enum Exit {
     WorkflowStopped = 11,
     /// 12: the algorithm's time was up.
     WorkflowTimedOut = 12,
-    /// 13: the filter let nothing out.
+    /// 13: the filter, or a rule about what may leave, let nothing out.
     WorkflowWithheld = 13,
     /// 14: the document is unusable.
     WorkflowRefused = 14,

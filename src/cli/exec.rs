@@ -8,7 +8,7 @@ use crate::pod::{
 };
 use std::{path::PathBuf, time::Duration};
 
-/// Run the algorithm's entrypoint, keep its exit status, its log and its limits (inside the algorithm's pod)
+/// Run the algorithm's entrypoint, keep its exit status, its log and its limits (inside the algorithm's pod, or the filter's)
 #[derive(Debug, Clone, clap::Args)]
 pub struct ExecArgs {
     /// The folder that holds transformations, outputs and logs
@@ -32,6 +32,10 @@ pub struct ExecArgs {
     /// The attempt; one after 0 first removes what an earlier one left in outputs and logs
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub attempt: u32,
+    /// What runs is a filter: its output goes to adminlogs/filter.log, the algorithm's log is first copied to
+    /// adminlogs/algorithm.log, and what it leaves as its termination message stays
+    #[arg(long, conflicts_with_all = ["attempt", "as_data"])]
+    pub filter: bool,
     /// Show this folder to the algorithm as /data, where the system allows it
     #[arg(long, value_name = "DIR")]
     pub as_data: Option<PathBuf>,
@@ -57,6 +61,7 @@ pub fn run(args: ExecArgs) -> u8 {
         max_time: args.max_time,
         grace: args.grace,
         attempt: args.attempt,
+        filter: args.filter,
         as_data: args.as_data,
         parent: args.parent,
     })

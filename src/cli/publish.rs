@@ -34,6 +34,9 @@ pub struct PublishArgs {
     /// Where the admin's logs go, if not there too; in the same form
     #[arg(long, value_name = "JSON")]
     pub adminlogs: Option<String>,
+    /// What may not leave, e.g. {"maxFiles":9,"refuseCopies":true}
+    #[arg(long, value_name = "JSON")]
+    pub leaks: Option<String>,
     /// Where the report goes
     #[arg(long, value_name = "FILE", default_value = termination::DEFAULT_PATH)]
     pub termination_log: PathBuf,
@@ -79,6 +82,10 @@ async fn published(args: PublishArgs) -> PublishReport {
         Ok(targets) => targets,
         Err(message) => return publish::misunderstood(&message),
     };
+    let leaks = match args.leaks.as_deref().map(serde_json::from_str).transpose() {
+        Ok(leaks) => leaks.unwrap_or_default(),
+        Err(error) => return publish::misunderstood(&format!("--leaks: {error}")),
+    };
     let credentials = match config::credentials(&config::environment(), &targets) {
         Ok(credentials) => credentials,
         Err(errors) => return publish::misconfigured(&errors.to_string()),
@@ -99,6 +106,7 @@ async fn published(args: PublishArgs) -> PublishReport {
         key,
         max_files: args.max_files,
         max_bytes: args.max_bytes,
+        leaks,
         progress: Box::new(io::stdout()),
         stop,
     };

@@ -241,7 +241,13 @@ pub(super) fn settings(config: &Config) -> Result<Settings, RunError> {
     };
     let own = |image: &Option<String>| image.clone().unwrap_or_else(|| images.engine.clone());
     Ok(Settings {
-        commands: command::Settings { fetch: config.fetch.policy(), targets, max_log: limits.max_log },
+        commands: command::Settings {
+            fetch: config.fetch.policy(),
+            targets,
+            max_log: limits.max_log,
+            filter_command: images.filter_command.clone(),
+            leaks: config.leaks.rules(),
+        },
         configure_image: own(&images.configure),
         publish_image: own(&images.publish),
         pull_policy: images.pull_policy.as_str().to_owned(),

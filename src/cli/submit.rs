@@ -63,7 +63,7 @@ Exit codes:
 and with --wait:
    6  it has not ended in time               4  it was deleted meanwhile
   10  failed                                11  stopped
-  12  its time was up                       13  withheld by the filter";
+  12  its time was up                       13  its results were withheld";
 
 /// Runs the command.
 pub fn run(args: &SubmitArgs) -> Exit {

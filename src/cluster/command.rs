@@ -7,6 +7,7 @@ use crate::{
     pod::{
         configure::{FetchPolicy, Keys},
         layout::Layout,
+        publish::LeakRules,
     },
     storage::Targets,
 };
@@ -22,8 +23,12 @@ pub struct Settings {
     pub fetch: FetchPolicy,
     /// Where publish stores; no credentials.
     pub targets: Targets,
-    /// The most bytes of an algorithm's log that are kept.
+    /// The most bytes of an algorithm's log, and of a filter's, that are kept.
     pub max_log: u64,
+    /// What a filter's pod runs; none: what its image says.
+    pub filter_command: Option<String>,
+    /// What publish refuses to let out.
+    pub leaks: LeakRules,
 }
 
 /// Where a pod finds things.
@@ -43,7 +48,7 @@ pub struct Places {
     pub parent: Option<u32>,
 }
 
-/// The arguments after the program's own name. None for the filter: its image knows what to run.
+/// The arguments after the program's own name. None for a filter without a command: its image knows what to run.
 pub fn arguments(spec: &PodSpec, settings: &Settings, places: &Places) -> Option<Vec<String>> {
     let mut line = Line::default();
     let data = places.layout.root();
@@ -78,11 +83,19 @@ pub fn arguments(spec: &PodSpec, settings: &Settings, places: &Places) -> Option
             }
             line.maybe("--parent", parent).word("--").word(entrypoint);
         }
-        Task::Filter { .. } => return None,
+        Task::Filter { .. } => {
+            let command = settings.filter_command.as_ref()?;
+            line.word("exec").word("--filter").path("--data", data).path("--termination-log", &places.termination_log);
+            // Its time is the pod's deadline: one that is late has no say, so there is nothing to be exact about.
+            line.option("--grace", &spec.grace.as_secs_f64().to_string());
+            line.option("--max-log", &settings.max_log.to_string());
+            line.maybe("--parent", parent).word("--").word(command);
+        }
         Task::Publish { facts } => {
             line.word("publish").path("--data", data).path("--termination-log", &places.termination_log);
             line.option("--facts", &json(facts)).option("--target", &json(&settings.targets.outputs));
             line.maybe("--adminlogs", settings.targets.adminlogs.as_ref().map(json));
+            line.maybe("--leaks", settings.leaks.any().then(|| json(&settings.leaks)));
             line.maybe("--parent", parent);
         }
     }

@@ -181,7 +181,7 @@ fn container(spec: &PodSpec, settings: &Settings, root: bool) -> Container {
         parent: None,
     };
     let program = match spec.stage {
-        Stage::Algorithm => places.layout.bin().join("operator-engine").to_string_lossy().into_owned(),
+        Stage::Algorithm | Stage::Filter => places.layout.bin().join("operator-engine").to_string_lossy().into_owned(),
         _ => PROGRAM.to_owned(),
     };
     let line = command::arguments(spec, &settings.commands, &places);
@@ -191,7 +191,7 @@ fn container(spec: &PodSpec, settings: &Settings, root: bool) -> Container {
         name: CONTAINER.to_owned(),
         image: Some(image(spec, settings)),
         image_pull_policy: Some(settings.pull_policy.clone()),
-        // A filter's image knows what to run.
+        // A filter's image knows what to run, unless the admin says it.
         command: line.map(|line| std::iter::once(program).chain(line).collect()),
         env: (!variables.is_empty()).then_some(variables),
         resources: Some(resources(spec, settings)),
@@ -280,7 +280,18 @@ fn mounts(spec: &PodSpec, settings: &Settings) -> Vec<VolumeMount> {
             part("outputs", false),
             part("logs", false),
         ],
-        Stage::Filter => vec![part("inputs", true), part("outputs", false), part("logs", false)],
+        Stage::Filter => {
+            let mut mounts = vec![part("inputs", true), part("outputs", false), part("logs", false)];
+            if settings.commands.filter_command.is_some() {
+                // The wrapper, and a place for what it keeps, which is not that of the other stages' logs.
+                mounts.push(part("bin", true));
+                mounts.push(VolumeMount {
+                    sub_path: Some(rounds::path(spec.round, Layout::FILTER)),
+                    ..part("adminlogs", false)
+                });
+            }
+            mounts
+        }
         Stage::Publish => vec![whole(true), part("adminlogs", false)],
     };
     mounts.extend(command::earlier(spec).map(rounds::mount));

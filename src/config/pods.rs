@@ -17,6 +17,8 @@ pub struct Images {
     pub publish: Option<String>,
     /// Of the filter; none: there is no filter.
     pub filter: Option<String>,
+    /// What the filter's pod runs; none: what its image says.
+    pub filter_command: Option<String>,
     /// When nodes pull.
     pub pull_policy: PullPolicy,
     /// The Secret to pull with.
@@ -54,6 +56,7 @@ impl Images {
             configure: values.checked_text("images.configure", |text| optional(text, image)),
             publish: values.checked_text("images.publish", |text| optional(text, image)),
             filter: values.checked_text("images.filter", |text| optional(text, image)),
+            filter_command: values.optional("images.filter_command"),
             pull_policy: values.choice("images.pull_policy", &policies.map(|policy| (policy.as_str(), policy))),
             pull_secret: values.checked_text("images.pull_secret", |text| optional(text, object_name)),
         }

@@ -4,7 +4,12 @@ use super::{Config, fault::Fault, values::Values};
 
 /// Asks every rule; what does not hold becomes a fault.
 pub(super) fn check(config: &Config, values: &mut Values) {
-    let Config { limits, cadence, lease, waiting, retries, fetch, notify, .. } = config;
+    let Config { limits, cadence, lease, waiting, retries, fetch, leaks, notify, .. } = config;
+    values.rule(
+        &["leaks.max_time", "waiting.publish"],
+        !leaks.rules().any() || leaks.max_time < waiting.publish,
+        "leaks.max_time must be shorter than waiting.publish, so that a check that takes too long ends by itself and says so",
+    );
     values.rule(
         &["lease.duration"],
         lease.duration.subsec_nanos() == 0,

@@ -4,6 +4,8 @@
 //! - The algorithm ended, however: the filter (if any) looks at what came out, then publish runs. A stop that comes
 //!   while the filter runs ends it, and nothing gets out.
 //! - The filter is a gate: unless it exits with 0, no output and no log of the algorithm leaves.
+//! - Publish is a gate as well, where the admin has rules about what may leave: what breaks one stays inside, and publish is
+//!   begun again for the admin's logs alone.
 //! - Publish is tried again until its time is up, also where an admin has to see to the store first; nothing is dropped
 //!   silently, and the record says what is waited for.
 //! - Of several rounds the next begins when this one is published and nothing stands against it; else it was the last.
@@ -56,6 +58,12 @@ pub fn after(
         // Behind how it ended it is clear which one is meant.
         let message = if record.outcome.is_none() { where_it_is(record, message) } else { message.clone() };
         tell_of_retry(&mut next, stage, reason, &message, policy, now);
+        return (WriteStep::Retry, next);
+    }
+    if matches!(happened, Happened::Leak { .. }) && next.attempt < u32::MAX {
+        // Recorded before another attempt begins: that one is told by the record.
+        conclude(&mut next, stage, happened);
+        next.attempt += 1;
         return (WriteStep::Retry, next);
     }
     next.times.entry(stage).or_default().ended = Some(now);
@@ -123,6 +131,10 @@ fn conclude(next: &mut Record, stage: Stage, happened: Happened) {
             return;
         }
         Happened::Failure { outcome, reason, message } => (outcome, reason, message),
+        Happened::Leak { reason, message } => {
+            next.withheld = true;
+            (Outcome::Withheld, reason, message)
+        }
         Happened::Platform { reason, message } => (Outcome::Failed, reason, message),
     };
     if stage == Stage::Filter {

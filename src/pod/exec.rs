@@ -15,6 +15,7 @@ mod as_data;
 mod capped_log;
 mod entrypoint;
 mod family;
+mod keep;
 mod leftovers;
 mod quoting;
 mod start;
@@ -53,7 +54,7 @@ pub struct ExecOptions {
     pub entrypoint: String,
     /// Where the report goes.
     pub termination_log: PathBuf,
-    /// Where the algorithm's output goes; `logs/algorithm.log` unless given.
+    /// Where the algorithm's output goes; `logs/algorithm.log`, or for a filter its own log, unless given.
     pub log: Option<PathBuf>,
     /// The most bytes of its output that are kept there.
     pub max_log: u64,
@@ -63,6 +64,9 @@ pub struct ExecOptions {
     pub grace: Duration,
     /// The attempt, from 0. A later one begins by removing what an earlier one left in outputs and logs.
     pub attempt: u32,
+    /// What runs is a filter: its output goes to `adminlogs/filter.log`, the algorithm's log is kept beside it as it was
+    /// before, and what it wrote as its own termination message stays.
+    pub filter: bool,
     /// A folder to show the algorithm as `/data`, where the system allows it.
     pub as_data: Option<PathBuf>,
     /// Whom not to outlive: at its end the algorithm is killed without grace, since nobody waits for it any more.
@@ -77,6 +81,9 @@ pub struct ExecOptions {
 /// error and changes nothing.
 pub fn run(options: ExecOptions) -> u8 {
     let (report, status) = run_to_report(&options);
+    if options.filter && termination::is_written(&options.termination_log) {
+        return status;
+    }
     if let Err(error) = termination::write(&options.termination_log, &report) {
         complain(&format!("cannot write the report to {}: {error}", options.termination_log.display()));
     }
@@ -112,13 +119,16 @@ fn absolute_paths(options: &ExecOptions) -> io::Result<(Layout, PathBuf)> {
     let layout = Layout::new(std::path::absolute(&options.data)?);
     let log = match &options.log {
         Some(path) => std::path::absolute(path)?,
+        None if options.filter => layout.adminlogs().join(FILTER_LOG),
         None => layout.logs().join(ALGORITHM_LOG),
     };
     Ok((layout, log))
 }
 
-/// The log's name in `logs`, which clients know.
+/// The log's name in `logs`, which clients know, and of a copy in `adminlogs` where a filter may rewrite it.
 pub const ALGORITHM_LOG: &str = "algorithm.log";
+/// The name of a filter's log in `adminlogs`, which clients know.
+pub const FILTER_LOG: &str = "filter.log";
 
 /// Tells of something on standard error, if that is still there and somebody reads it.
 fn complain(line: &str) {

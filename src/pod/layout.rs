@@ -12,7 +12,12 @@ impl Layout {
     /// Where every pod finds it.
     pub const IN_POD: &str = "/data";
     /// The folders below the root, in the order in which configure makes them.
-    pub const FOLDERS: [&str; 7] = ["inputs", "transformations", "ddos", "outputs", "logs", "adminlogs", "bin"];
+    pub const FOLDERS: [&str; 8] =
+        ["inputs", "transformations", "ddos", "outputs", "logs", "adminlogs", "bin", Self::FILTER];
+
+    /// The folder that a filter's pod has for its `adminlogs`: so it sees none of the other stages' logs. Publish takes from
+    /// it what belongs there.
+    pub const FILTER: &str = "filter";
 
     /// The name of [`Layout::provisioned`].
     pub const PROVISIONED: &str = "inputs.json";

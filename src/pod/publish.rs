@@ -23,6 +23,8 @@
 mod at_once;
 mod cover;
 mod fault;
+mod inside;
+mod leaks;
 mod listing;
 mod memory;
 mod objects;
@@ -51,6 +53,7 @@ use crate::{
 };
 use cover::Cover;
 use fault::Fault;
+pub use leaks::{LeakRules, TypeRule};
 use objects::Publishing;
 pub use parts::Places;
 use progress::Progress;
@@ -72,6 +75,8 @@ pub struct PublishTask {
     pub max_files: u64,
     /// The most bytes of all files together.
     pub max_bytes: u64,
+    /// What may not leave.
+    pub leaks: LeakRules,
     /// Where progress is told, a line at a time.
     pub progress: Box<dyn Write + Send>,
     /// Ends it early, with a fault that asks for another attempt.
@@ -108,16 +113,17 @@ pub fn unopened(error: StorageError) -> PublishReport {
 
 fn failed(fault: &Fault) -> PublishReport {
     let (reason, message, retry) = (fault.reason().to_owned(), fault.message(), fault.retry());
-    PublishReport { published: None, fault: Some(PublishFault { reason, message, retry }) }
+    let withheld = matches!(fault, Fault::Leak { .. });
+    PublishReport { published: None, fault: Some(PublishFault { reason, message, retry, withheld }) }
 }
 
 async fn publish(task: PublishTask, places: &Places) -> Result<Published, Fault> {
-    let PublishTask { data, facts, key, max_files, max_bytes, progress, stop } = task;
+    let PublishTask { data, facts, key, max_files, max_bytes, leaks, progress, stop } = task;
     let progress = Arc::new(Progress::new(progress));
     let limits = Limits { entries: max_files, bytes: max_bytes };
     let (tree, walk, inputs) = {
-        let (facts, places, progress) = (facts.clone(), places.clone(), progress.clone());
-        let look = move || look(&data, &facts, &places, limits, &progress);
+        let (facts, places, progress, stop) = (facts.clone(), places.clone(), progress.clone(), stop.clone());
+        let look = move || look(&data, &facts, &places, limits, &leaks, &progress, &stop);
         tokio::task::spawn_blocking(look).await.map_err(|_| Fault::Interrupted)??
     };
     progress.begin(&walk, places);
@@ -171,16 +177,39 @@ fn look(
     facts: &Facts,
     places: &Places,
     limits: Limits,
+    leaks: &LeakRules,
     progress: &Progress,
+    stop: &CancellationToken,
 ) -> Result<(Tree, Walk, Option<Vec<Input>>), Fault> {
     let tree =
         Tree::open(data.root()).map_err(|source| Fault::Unreadable { path: "the data folder".into(), source })?;
     let folders: &[Folder] = if facts.release { &Folder::ALL } else { &[Folder::Adminlogs] };
-    let mut walk = walk::walk(&tree, folders, Keys(&facts.result()), places, limits)?;
+    if let Err(error) = inside::take(&tree) {
+        progress.tell(&format!("what the filter's pod left cannot be taken to the admin's logs: {error}"));
+    }
+    let walked = walk::walk(&tree, folders, Keys(&facts.result()), places, limits);
+    let inputs = cover::inputs(&tree);
+    if facts.release && leaks.any() {
+        let _ = inside::forget(&tree);
+        progress.tell("looking for what may not leave");
+        let leak = match &walked {
+            Ok(walk) => leaks::check(leaks, &tree, walk, inputs.as_deref(), stop)?,
+            Err(fault) => leaks::uncounted(leaks, fault),
+        };
+        if let Some(leak) = leak {
+            if let Err(error) = inside::tell(&tree, &leak) {
+                progress.tell(&format!("leaks.log cannot be written: {error}"));
+            }
+            return Err(leak.into());
+        }
+    }
+    let mut walk = walked?;
+    if places.adminlogs.is_none() {
+        walk.files.retain(|found| !inside::stays(found));
+    }
     if let Err(error) = listing::write(&tree, &mut walk, facts) {
         progress.tell(&format!("{} cannot be written: {error}", listing::PATH));
     }
-    let inputs = cover::inputs(&tree);
     Ok((tree, walk, inputs))
 }
 

@@ -30,6 +30,11 @@ pub fn write<R: Serialize>(path: &Path, report: &R) -> io::Result<()> {
     file.write_all(line.as_bytes())
 }
 
+/// Whether something stands there already.
+pub fn is_written(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -115,7 +115,7 @@ pub struct Refused {
 pub enum Kind {
     /// Anything that is none of the others.
     Output,
-    /// `logs/algorithm.log`.
+    /// `logs/algorithm.log`; among the admin's, the same as it was before a filter could rewrite it.
     AlgorithmLog,
     /// `adminlogs/configure.log`.
     #[serde(rename = "configrationLog")]
@@ -130,7 +130,7 @@ impl Kind {
     /// The kind of the file at `relative` below `folder`: its exact place decides.
     pub fn of(folder: Folder, relative: &str) -> Self {
         match (folder, relative) {
-            (Folder::Logs, "algorithm.log") => Self::AlgorithmLog,
+            (Folder::Logs | Folder::Adminlogs, "algorithm.log") => Self::AlgorithmLog,
             (Folder::Adminlogs, "configure.log") => Self::ConfigurationLog,
             (Folder::Adminlogs, "filter.log") => Self::FilteringLog,
             (Folder::Adminlogs, "publish.log") => Self::PublishLog,

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A function of the record as it stood when publishing was first intended, so every attempt is told the same and the
-/// manifest is the same, byte for byte, however often it is written.
+/// manifest is the same, byte for byte, however often it is written. One thing may change it, and only before anything was
+/// stored: an attempt that finds that outputs may not leave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {

@@ -81,7 +81,7 @@ pub enum Outcome {
     Stopped,
     /// The algorithm's time was up.
     TimedOut,
-    /// The filter let nothing out.
+    /// The filter, or a rule about what may leave, let nothing out.
     Withheld,
     /// The document was unusable; nothing ran.
     Refused,
@@ -133,7 +133,7 @@ pub struct Record {
     /// `phase` is `done`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// The filter did not agree: outputs and logs stay inside, whatever the outcome.
+    /// The filter did not agree, or publish found that they may not leave: outputs and logs stay inside, whatever the outcome.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withheld: bool,
     /// One CamelCase word that says why, for programs.

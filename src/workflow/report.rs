@@ -108,6 +108,9 @@ pub struct PublishFault {
     /// Whether another attempt may succeed, by itself or because an admin saw to it meanwhile (a store that is down, a bucket
     /// that does not exist yet; not a result that is too large).
     pub retry: bool,
+    /// Whether nothing was stored because outputs and logs may not leave: the next attempt is to store the admin's logs alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
 }
 
 /// Reads a report strictly: bounded, one JSON object, no unknown fields. `None` for anything else.

@@ -75,6 +75,8 @@ fn settings() -> Settings {
             fetch: FetchPolicy::default(),
             targets: Targets { outputs: Target::Directory { path: PathBuf::from("/results") }, adminlogs: None },
             max_log: 1 << 20,
+            filter_command: None,
+            leaks: Default::default(),
         },
         configure_image: "registry.example/engine:1".to_owned(),
         publish_image: "registry.example/engine:1".to_owned(),

@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         test!(Group::Takeover, platform::more_memory_than_any_node_has),
         test!(Group::Takeover, platform::a_node_that_does_not_exist),
         test!(Group::Takeover, platform::a_volume_that_never_binds),
+        test!(Group::Takeover, penguins::a_filter_s_log_and_what_it_may_not_touch),
         test!(Group::Takeover, platform::a_quota_that_stays_used_up),
         test!(Group::Takeover, platform::a_quota_that_is_freed),
         test!(Group::Takeover, people::stopping_before_it_was_claimed),

@@ -165,9 +165,16 @@ impl Site {
 
     /// A person registers a workflow.
     pub(crate) async fn submit(&self, name: &str, document: &Value) {
+        self.submit_with(name, document, &[]).await;
+    }
+
+    /// The same, with more keys beside the document.
+    pub(crate) async fn submit_with(&self, name: &str, document: &Value, more: &[(&str, &str)]) {
+        let mut data = json!({"workflow.json": document.to_string()});
+        more.iter().for_each(|(key, text)| data[*key] = Value::from(*text));
         let workflow = serde_json::from_value(json!({
             "metadata": {"name": name, "labels": {STATE_LABEL: "pending"}},
-            "data": {"workflow.json": document.to_string()},
+            "data": data,
         }));
         self.workflows.create(&PostParams::default(), &workflow.unwrap()).await.unwrap();
     }

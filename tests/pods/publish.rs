@@ -204,3 +204,57 @@ fn a_task_that_cannot_be_understood_is_reported() {
     let fault = bench.report().fault.unwrap();
     assert_eq!((fault.reason.as_str(), fault.retry), ("InvalidTask", true));
 }
+
+#[test]
+fn a_copy_of_an_input_is_reported_and_stays_inside_until_the_record_says_so() {
+    let bench = Bench::new();
+    let input: Vec<u8> = (0..40_000_u32).flat_map(|n| Sha256::of(n.to_le_bytes()).as_bytes()[..4].to_vec()).collect();
+    fs::create_dir(bench.path("data/inputs")).unwrap();
+    fs::write(bench.path("data/inputs/0"), &input).unwrap();
+    let list = serde_json::json!([{ "path": "inputs/0", "size": input.len(), "sha256": Sha256::of(&input) }]);
+    fs::write(bench.path("data/inputs.json"), list.to_string()).unwrap();
+    let rules = serde_json::json!({
+        "maxBytes": null, "maxFiles": null, "allowedTypes": [], "refuseCopies": true, "shortestCopy": 1024, "maxTimeMs": 600_000,
+    });
+    let attempt =
+        || bench.command("x").args(["--leaks", &rules.to_string()]).stderr(Stdio::null()).status().unwrap().code();
+
+    // Nearly a copy.
+    let mut output = [&[7; 99_999][..], &input, b"more"].concat();
+    output[99_999 + 77_777] ^= 1;
+    fs::write(bench.path("data/outputs/x"), &output).unwrap();
+    fs::write(bench.path("data/adminlogs/configure.log"), "fetched").unwrap();
+    assert_eq!(attempt(), Some(0));
+    assert_eq!(bench.manifest().unwrap().files.len(), 3);
+    fs::remove_dir_all(bench.path("results")).unwrap();
+
+    output[99_999 + 77_777] ^= 1;
+    fs::write(bench.path("data/outputs/x"), &output).unwrap();
+    for _ in 0..2 {
+        assert_eq!(attempt(), Some(1));
+        let fault = bench.report().fault.unwrap();
+        assert_eq!((fault.reason.as_str(), fault.retry, fault.withheld), ("InputCopied", false, true), "{fault:?}");
+        assert_eq!(fs::read_dir(bench.path("results")).map_or(0, Iterator::count), 0);
+    }
+
+    let mut arguments = bench.arguments("x");
+    for word in &mut arguments {
+        *word = word.replace("\"release\":true", "\"release\":false");
+    }
+    let status = Command::new(env!("CARGO_BIN_EXE_operator-engine"))
+        .args(arguments)
+        .args(["--leaks", &rules.to_string()])
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let paths: Vec<_> = bench.manifest().unwrap().files.into_iter().map(|file| file.path).collect();
+    assert_eq!(paths, ["adminlogs/configure.log", "adminlogs/publish.log"]);
+}
+
+#[test]
+fn a_misspelt_rule_is_no_rule_and_so_nothing_is_stored() {
+    let bench = Bench::new();
+    let status = bench.command("x").args(["--leaks", r#"{"maxFile":1}"#]).stderr(Stdio::null()).status().unwrap();
+    assert_eq!((status.code(), bench.report().fault.unwrap().reason.as_str()), (Some(1), "InvalidTask"));
+}

@@ -237,8 +237,8 @@ fn publish_report() -> impl Strategy<Value = PublishReport> {
         bytes: 1,
         refused: 0,
     });
-    let fault =
-        (text(), text(), any::<bool>()).prop_map(|(reason, message, retry)| PublishFault { reason, message, retry });
+    let fault = (text(), text(), any::<bool>(), any::<bool>())
+        .prop_map(|(reason, message, retry, withheld)| PublishFault { reason, message, retry, withheld });
     (option::of(published), option::of(fault)).prop_map(|(published, fault)| PublishReport { published, fault })
 }
 

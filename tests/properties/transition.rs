@@ -78,6 +78,13 @@ proptest! {
         let (step, next) = after(&record, stage, &kind.ended(), stop, &policy, wall(second));
 
         match step {
+            // What may not leave, which is found once: then there is nothing to wait for.
+            WriteStep::Retry if next.withheld && !record.withheld => {
+                prop_assert_eq!((stage, next.phase, next.attempt), (Stage::Publish, record.phase, record.attempt + 1));
+                prop_assert_eq!((next.not_before, next.failures), (None, record.failures));
+                prop_assert_eq!(next.outcome, record.outcome.or(Some(Outcome::Withheld)));
+                prop_assert!(!stop);
+            }
             WriteStep::Retry => {
                 prop_assert_eq!((next.phase, next.attempt), (record.phase, record.attempt.wrapping_add(1)));
                 prop_assert!(next.attempt > 0 && next.not_before > Some(wall(second)));

@@ -1,6 +1,6 @@
 //! The rules of the contract, one scenario each, through the whole engine.
 
-use crate::world::{Act, DOCUMENT, SECOND, configure_fault, evicted, exits, happy, publish_fault, scripted};
+use crate::world::{Act, DOCUMENT, SECOND, configure_fault, evicted, exits, happy, leak, publish_fault, scripted};
 use operator_engine::{
     plan::{Verdict, seen::WaitingCause},
     sandbox::{
@@ -158,6 +158,45 @@ async fn the_filter_is_a_gate() {
     world.submit("wf-1");
     world.run().await;
     assert!(stored_facts(&world).release);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_publish_finds_to_be_a_leak_stays_inside_and_the_admin_s_logs_are_stored() {
+    let world = but(Stage::Publish, false, Act::End(SECOND, leak()));
+    world.submit("wf-1");
+    world.run().await;
+    let record = world.record("wf-1").unwrap();
+    assert_eq!((record.outcome, record.reason.as_deref()), (Some(Outcome::Withheld), Some("InputCopied")));
+    assert_eq!((record.withheld, record.failures), (true, 0), "it is nobody's failure");
+    let facts = stored_facts(&world);
+    assert_eq!((facts.release, facts.outcome), (false, Outcome::Withheld), "the record was written before it was told");
+    assert_eq!(facts.message.as_deref(), Some("file 1 of 1 has it"));
+    assert_eq!(pods(&world.sandbox.history()), [&ALL[..], &[(Stage::Publish, 1)]].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leak_in_what_a_failed_algorithm_left_stays_inside_and_the_first_outcome_too() {
+    let world = scripted(|_, stage, attempt| match (stage, attempt) {
+        (Stage::Algorithm, _) => Act::Hang,
+        (Stage::Publish, 0) => Act::End(SECOND, leak()),
+        _ => Act::Succeed(SECOND),
+    });
+    world.submit("wf-1");
+    world.run().await;
+    let record = world.record("wf-1").unwrap();
+    assert_eq!((record.outcome, record.withheld), (Some(Outcome::TimedOut), true));
+    assert!(record.message.unwrap().contains("publish: file 1 of 1 has it"));
+    assert!(!stored_facts(&world).release);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_stage_that_never_stops_finding_leaks_ends_all_the_same() {
+    let world = but(Stage::Publish, true, Act::End(SECOND, leak()));
+    world.submit("wf-1");
+    world.run().await;
+    let record = world.record("wf-1").unwrap();
+    assert_eq!((record.outcome, record.withheld), (Some(Outcome::Withheld), true));
+    assert!(record.results.is_none() && record.message.unwrap().contains("publish: InputCopied"));
 }
 
 #[tokio::test(start_paused = true)]

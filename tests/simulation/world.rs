@@ -303,8 +303,20 @@ pub(crate) fn configure_fault(code: Code) -> End {
     End { exit_code: Some(1), reason: Some("Error".to_owned()), disrupted: false, message, image_id: None }
 }
 
+/// Publish found something that may not leave.
+pub(crate) fn leak() -> End {
+    let fault = PublishFault {
+        reason: "InputCopied".to_owned(),
+        message: "file 1 of 1 has it".to_owned(),
+        retry: false,
+        withheld: true,
+    };
+    let message = render(&PublishReport { published: None, fault: Some(fault) });
+    End { exit_code: Some(1), reason: Some("Error".to_owned()), disrupted: false, message, image_id: None }
+}
+
 pub(crate) fn publish_fault(reason: &str, message: &str, retry: bool) -> End {
-    let fault = PublishFault { reason: reason.to_owned(), message: message.to_owned(), retry };
+    let fault = PublishFault { reason: reason.to_owned(), message: message.to_owned(), retry, withheld: false };
     let message = render(&PublishReport { published: None, fault: Some(fault) });
     End { exit_code: Some(1), reason: Some("Error".to_owned()), disrupted: false, message, image_id: None }
 }

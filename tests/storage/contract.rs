@@ -189,6 +189,7 @@ pub(crate) fn task(data: &Path, facts: Facts) -> PublishTask {
         facts,
         max_files: 100_000,
         max_bytes: u64::MAX,
+        leaks: Default::default(),
         progress: Box::new(std::io::sink()),
         stop: CancellationToken::new(),
     }

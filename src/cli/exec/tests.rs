@@ -114,6 +114,10 @@ impl Bench {
         }
     }
 
+    fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.path().join(path)).unwrap()
+    }
+
     fn living(&self) -> Vec<u32> {
         let mark = format!("MARK={}", self.mark());
         let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
@@ -389,4 +393,41 @@ fn the_folder_is_seen_as_data_where_the_system_allows_it() {
     if Path::new("/data").exists() {
         assert!(!Path::new("/data/inputs/x").exists(), "nothing is seen outside");
     }
+}
+
+#[test]
+fn a_filter_s_words_are_kept_and_so_is_the_algorithm_s_log_as_it_was() {
+    let bench = Bench::new();
+    fs::write(bench.path().join("logs/algorithm.log"), "secret\n").unwrap();
+    fs::write(bench.path().join("outputs/kept"), "x").unwrap();
+    let data = bench.path().display();
+    let filter =
+        format!("echo looked; echo cleaned > {data}/logs/algorithm.log; echo why > {data}/outputs/note; exit 3");
+    let done = bench.run(&["--filter"], &filter);
+    assert_eq!((done.status.code(), done.report.exit_code), (Some(3), Some(3)));
+    assert_eq!((done.log.as_str(), bench.text("adminlogs/filter.log").as_str()), ("cleaned\n", "looked\n"));
+    assert_eq!((bench.text("adminlogs/algorithm.log"), bench.text("outputs/kept")), ("secret\n".into(), "x".into()));
+    // Another attempt finds the first one's work, and keeps what was before it.
+    bench.run(&["--filter", "--max-log", "8"], "echo 0123456789");
+    assert_eq!(bench.text("adminlogs/algorithm.log"), "secret\n");
+    assert!(bench.text("adminlogs/filter.log").contains("bytes left out here"));
+    assert_eq!(bench.text("outputs/kept"), "x", "it is the algorithm's, not an earlier filter's");
+}
+
+#[test]
+fn what_a_filter_says_as_its_termination_message_stays() {
+    let bench = Bench::new();
+    let report = bench.path().join("report");
+    let mut child = bench.command(&["--filter"], &format!("echo no > {}; exit 4", report.display())).spawn().unwrap();
+    assert_eq!((child.wait().unwrap().code(), bench.text("report")), (Some(4), "no\n".to_owned()));
+}
+
+#[test]
+fn an_algorithm_s_log_that_is_a_link_is_not_followed_and_the_filter_has_its_say() {
+    let bench = Bench::new();
+    fs::write(bench.path().join("inputs/secret"), "c4nary").unwrap();
+    std::os::unix::fs::symlink("../inputs/secret", bench.path().join("logs/algorithm.log")).unwrap();
+    assert_eq!(bench.run(&["--filter"], "echo looked").status.code(), Some(0));
+    assert!(!bench.path().join("adminlogs/algorithm.log").exists());
+    assert!(bench.text("adminlogs/filter.log").contains("cannot be kept as it was"));
 }

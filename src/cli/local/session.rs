@@ -59,6 +59,8 @@ impl Session {
                 fetch: config.fetch.policy(),
                 targets: Targets { outputs: Target::Directory { path: out.clone() }, adminlogs: None },
                 max_log: config.limits.max_log,
+                filter_command: None,
+                leaks: config.leaks.rules(),
             },
             local_folder: loaded.folder.clone(),
             keys: environment.iter().filter(|(name, _)| is_input_key(name)).cloned().collect(),

@@ -189,6 +189,53 @@ fn a_role_takes_the_place_of_keys_by_a_token_made_for_the_pod() {
 }
 
 #[test]
+fn a_filter_runs_what_its_image_says_or_by_the_wrapper_what_the_admin_says() {
+    let container = |environment: &[(&str, &str)]| {
+        let directory = [
+            ("OPERATOR_ENGINE__STORAGE__KIND", "directory"),
+            ("OPERATOR_ENGINE__STORAGE__DIRECTORY", "/results"),
+            ("FILTERING_CONTAINER", "filter:1"),
+        ];
+        let (_, pod) = pods(&[&directory[..], environment].concat()).swap_remove(2);
+        pod["spec"]["containers"][0].clone()
+    };
+    let mounts = |container: &Value| {
+        let mounts = container["volumeMounts"].as_array().unwrap();
+        let data = mounts.iter().filter(|mount| mount["name"] == "data");
+        let told = data.map(|mount| {
+            let mode = if mount["readOnly"] == true { "ro" } else { "rw" };
+            format!("{} {} {mode}", mount["subPath"].as_str().unwrap(), mount["mountPath"].as_str().unwrap())
+        });
+        told.collect::<Vec<_>>()
+    };
+    let own = container(&[]);
+    let usual = ["inputs /data/inputs ro", "outputs /data/outputs rw", "logs /data/logs rw"];
+    assert_eq!((&own["command"], mounts(&own)), (&Value::Null, usual.map(str::to_owned).to_vec()));
+    let wrapped = container(&[("OPERATOR_ENGINE__IMAGES__FILTER_COMMAND", "python /filter.py | cat")]);
+    let more = ["bin /data/bin ro", "filter /data/adminlogs rw"];
+    assert_eq!(mounts(&wrapped), [&usual[..], &more[..]].concat(), "of the admin's logs it has a folder of its own");
+    let command: Vec<_> = wrapped["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+    assert_eq!(command[..3], ["/data/bin/operator-engine", "exec", "--filter"]);
+    assert_eq!(command[command.len() - 2..], ["--", "python /filter.py | cat"]);
+    use clap::Parser as _;
+    crate::cli::Cli::try_parse_from(&command).unwrap();
+}
+
+#[test]
+fn publish_is_told_what_may_not_leave_if_there_is_such() {
+    let directory =
+        [("OPERATOR_ENGINE__STORAGE__KIND", "directory"), ("OPERATOR_ENGINE__STORAGE__DIRECTORY", "/results")];
+    let command = |more: &[(&str, &str)]| {
+        publish(&[&directory[..], more].concat())["spec"]["containers"][0]["command"].to_string()
+    };
+    assert!(!command(&[]).contains("--leaks"));
+    assert!(
+        command(&[("OPERATOR_ENGINE__LEAKS__MAX_FILES", "7")])
+            .contains(r#""--leaks","{\"maxBytes\":null,\"maxFiles\":7,"#)
+    );
+}
+
+#[test]
 fn each_directory_with_a_claim_is_mounted_where_it_is_looked_for() {
     let directory = [
         ("OPERATOR_ENGINE__STORAGE__KIND", "directory"),
@@ -231,8 +278,9 @@ fn folders(pod: &Value) -> Vec<(String, String, bool)> {
 
 #[test]
 fn a_later_stage_mounts_its_own_folder_and_of_those_before_only_what_it_takes_to_be_read() {
-    let environment = DIRECTORY.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let settings = settings(&config::load(&[], environment.into_iter()).unwrap().config).unwrap();
+    let filter = [("OPERATOR_ENGINE__IMAGES__FILTER", "f:1"), ("OPERATOR_ENGINE__IMAGES__FILTER_COMMAND", "look")];
+    let environment = DIRECTORY.iter().chain(&filter).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let settings = settings(&config::load(&[], environment).unwrap().config).unwrap();
     for stage in Stage::ALL {
         let earlier = BTreeSet::from([0, 1]);
         let task = match task(stage) {
@@ -249,6 +297,7 @@ fn a_later_stage_mounts_its_own_folder_and_of_those_before_only_what_it_takes_to
         let mut others = 0;
         for (place, from, read_only) in folders(&pod) {
             match from.strip_prefix("stage-2") {
+                Some("/filter") => assert_eq!((place.as_str(), stage), ("/data/adminlogs", Stage::Filter)),
                 Some(rest) => assert_eq!(place, format!("/data{rest}"), "{stage}"),
                 None => {
                     others += 1;

@@ -20,6 +20,8 @@ pub(super) enum Happened {
     Success,
     /// It failed for good.
     Failure { outcome: Outcome, reason: String, message: String },
+    /// What was to be published may not leave. What the engine's own stages said still is to be.
+    Leak { reason: String, message: String },
     /// It failed, and trying again may help. Charged to the platform.
     Platform { reason: String, message: String },
 }
@@ -100,7 +102,10 @@ pub(super) fn filtered(ended: &Ended<'_>, stop: bool) -> Happened {
             Cause::Success => return Happened::Success,
             Cause::Platform => platform(end),
             Cause::Deadline => withheld("the filter did not answer in time".to_owned()),
-            Cause::Workflow => withheld(format!("the filter did not agree ({})", end.describe())),
+            Cause::Workflow => withheld(match report::parse::<ExecReport>(&end.message) {
+                Some(ExecReport { error: Some(error), .. }) => format!("the filter could not be started: {error}"),
+                _ => format!("the filter did not agree ({})", end.describe()),
+            }),
         },
         Ended::NeverRan { reason, message } => withheld(format!("the filter could not run ({reason}: {message})")),
         Ended::DocumentChanged => not_by_itself(ended),
@@ -131,6 +136,10 @@ pub(super) fn published(ended: &Ended<'_>, stop: bool, next: &mut Record, policy
                     deleted_at: None,
                 });
                 return Happened::Success;
+            }
+            // Told to store nothing of the algorithm's, it has nothing to refuse.
+            (_, Some(PublishReport { fault: Some(fault), .. })) if fault.withheld && !next.withheld => {
+                Happened::Leak { reason: fault.reason, message: fault.message }
             }
             (_, Some(PublishReport { fault: Some(fault), .. })) if !fault.retry => {
                 failed("PublishFailed", &format!("{}: {}", fault.reason, fault.message))

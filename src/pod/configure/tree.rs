@@ -14,7 +14,7 @@ use std::{
 
 /// Folders that only configure writes to.
 const OWN: u32 = 0o755;
-/// Folders that the algorithm writes to, whatever user its image insists on.
+/// Folders that the algorithm or a filter writes to, whatever user its image insists on.
 const SHARED: u32 = 0o777;
 /// The name of this program in `bin`: what the algorithm's pod starts with.
 const PROGRAM: &str = "operator-engine";
@@ -25,7 +25,7 @@ pub(super) fn prepare(layout: &Layout, program: Option<&Path>) -> Result<(), Dis
     fs::create_dir_all(root).map_err(DiskError::while_doing(format!("creating {}", root.display())))?;
     for name in Layout::FOLDERS {
         let path = root.join(name);
-        folder(&path, if matches!(name, "outputs" | "logs") { SHARED } else { OWN })?;
+        folder(&path, if matches!(name, "outputs" | "logs" | Layout::FILTER) { SHARED } else { OWN })?;
         if matches!(name, "inputs" | "transformations" | "ddos") {
             empty(&path).map_err(DiskError::while_doing(format!("emptying {}", path.display())))?;
         }
@@ -122,7 +122,7 @@ mod tests {
         let layout = Layout::new(dir.path().join("deep/data"));
         prepare(&layout, None).unwrap();
         for name in Layout::FOLDERS {
-            let expected = if matches!(name, "outputs" | "logs") { 0o777 } else { 0o755 };
+            let expected = if matches!(name, "outputs" | "logs" | "filter") { 0o777 } else { 0o755 };
             assert_eq!(mode(layout.root().join(name)), expected, "{name}");
         }
         assert_eq!(mode(layout.logs().join("algorithm.log")), 0o666);

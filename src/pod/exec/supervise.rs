@@ -3,7 +3,7 @@
 use super::{
     CANNOT_START, ExecOptions, MAX_ERROR_LEN,
     capped_log::{CappedLog, Summary},
-    family, leftovers,
+    family, keep, leftovers,
     start::{self, CannotStart},
     tee::Tee,
     usage,
@@ -97,6 +97,11 @@ impl Running {
         };
         if let Some(note) = note {
             say(&note);
+        }
+        if options.filter
+            && let Err(error) = keep::algorithm_log(layout, options.max_log)
+        {
+            say(&format!("the algorithm's log cannot be kept as it was: {error}"));
         }
         let child = start::algorithm(&options.entrypoint, layout, &writer);
         if let Err(CannotStart { message, .. }) = &child {

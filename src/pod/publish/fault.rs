@@ -24,6 +24,8 @@ pub(super) enum Fault {
     Unreadable { path: String, source: io::Error },
     #[error("{store} does not give back the manifest that it has just stored; look at its log")]
     Lost { store: String },
+    #[error("{message}")]
+    Leak { reason: &'static str, message: String },
     #[error("publishing was asked to end early")]
     Interrupted,
     #[error(
@@ -44,6 +46,7 @@ impl Fault {
             Self::TooLarge { .. } => "ResultsTooLarge",
             Self::Changed { .. } => "FileChanged",
             Self::Unreadable { .. } => "VolumeUnreadable",
+            Self::Leak { reason, .. } => reason,
             Self::Interrupted => "Interrupted",
             Self::Misunderstood { .. } => "InvalidTask",
             Self::Credentials { .. } => "InvalidCredentials",
@@ -70,7 +73,9 @@ impl Fault {
             | Self::Misunderstood { .. }
             | Self::Interrupted => true,
             Self::Storage(error) => !matches!(error, StorageError::Unfit { .. }),
-            Self::TooManyFiles { .. } | Self::TooLarge { .. } | Self::ManifestTooLarge { .. } => false,
+            Self::TooManyFiles { .. } | Self::TooLarge { .. } | Self::ManifestTooLarge { .. } | Self::Leak { .. } => {
+                false
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Publishing as a whole, into memory, into a folder, and into a store that fails.
 
+mod leaks;
 mod parts;
 
 use super::*;
@@ -32,6 +33,7 @@ struct Bench {
     key: Option<OperatorKey>,
     max_files: u64,
     max_bytes: u64,
+    leaks: LeakRules,
 }
 
 impl Bench {
@@ -55,7 +57,7 @@ impl Bench {
             expires_at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
             release: true,
         };
-        Self { dir, facts, key: None, max_files: 1000, max_bytes: 1 << 30 }
+        Self { dir, facts, key: None, max_files: 1000, max_bytes: 1 << 30, leaks: LeakRules::default() }
     }
 
     /// A result with everything usual in it.
@@ -97,6 +99,7 @@ impl Bench {
             key: self.key.clone(),
             max_files: self.max_files,
             max_bytes: self.max_bytes,
+            leaks: self.leaks.clone(),
             progress: Box::new(std::io::sink()),
             stop: CancellationToken::new(),
         }

@@ -9,6 +9,7 @@ fn kinds_go_by_exact_place_and_keep_their_old_spelling() {
         (Folder::Adminlogs, "filter.log", "\"filteringLog\""),
         (Folder::Adminlogs, "publish.log", "\"publishLog\""),
         (Folder::Logs, "algorithm.log", "\"algorithmLog\""),
+        (Folder::Adminlogs, "algorithm.log", "\"algorithmLog\""),
         (Folder::Outputs, "algorithm.log", "\"output\""),
         (Folder::Logs, "x/algorithm.log", "\"output\""),
         (Folder::Logs, "publish.log", "\"output\""),
