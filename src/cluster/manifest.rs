@@ -252,18 +252,8 @@ const TMP_VOLUME: &str = "tmp";
 pub(super) const RESERVED_VOLUMES: [&str; 5] = [DATA_VOLUME, DOCUMENTS_VOLUME, TMP_VOLUME, "results", "adminlogs"];
 
 fn mounts(spec: &PodSpec, settings: &Settings) -> Vec<VolumeMount> {
-    let whole = |read_only: bool| VolumeMount {
-        name: DATA_VOLUME.to_owned(),
-        mount_path: Layout::IN_POD.to_owned(),
-        sub_path: Layout::round_folder(spec.round),
-        read_only: Some(read_only),
-        ..Default::default()
-    };
-    let part = |folder: &str, read_only: bool| VolumeMount {
-        mount_path: format!("{}/{folder}", Layout::IN_POD),
-        sub_path: Some(rounds::path(spec.round, folder)),
-        ..whole(read_only)
-    };
+    let whole = |read_only| rounds::whole(spec.round, read_only);
+    let part = |folder: &str, read_only| rounds::part(spec.round, folder, read_only);
     let other = |volume: &str, path: &str, read_only: bool| VolumeMount {
         name: volume.to_owned(),
         mount_path: path.to_owned(),
