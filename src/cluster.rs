@@ -15,6 +15,7 @@ use crate::{
     plan::{
         action::Write,
         cohort::Cohorts,
+        kind::Kind,
         look::Look,
         pod::PodSpec,
         seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen},
@@ -68,8 +69,17 @@ pub struct WorkflowRead {
 /// - **Unknown outcomes.** An error that is not [`Failure::Unknown`] is definite: nothing was changed.
 #[async_trait]
 pub trait Cluster: Send + Sync {
-    /// Lists workflows: [`Look::Attention`], [`Look::Stopping`], [`Look::Owed`] or [`Look::AuditWorkflows`].
+    /// Lists workflows that are ConfigMaps: [`Look::Attention`], [`Look::Stopping`], [`Look::Owed`] or [`Look::AuditWorkflows`].
     async fn list_workflows(&self, look: Look, freshness: Freshness) -> Result<Listed<WorkflowSeen>, Failure>;
+    /// The same of those that are Secrets; none where Secrets are no workflows. An object without the state label is never
+    /// read, here and below.
+    async fn list_secrets(&self, _: Look, _: Freshness) -> Result<Option<Listed<WorkflowSeen>>, Failure> {
+        Ok(None)
+    }
+    /// The workflow of the other kind that has the name of this one, consistently. What has no state label is none.
+    async fn namesake(&self, _name: &str) -> Result<Option<WorkflowSeen>, Failure> {
+        Ok(None)
+    }
     /// One workflow's metadata, consistently.
     async fn read_workflow(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure>;
     /// One workflow with its document, consistently.
@@ -93,7 +103,7 @@ pub trait Cluster: Send + Sync {
     /// Lists all volumes of ours, without those that are being deleted: they go in their own time, which may be long.
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure>;
     /// Creates a workflow's volume, or returns the one of that name.
-    async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure>;
+    async fn create_volume(&self, job: &JobId, owner: &Uid, kind: Kind) -> Result<VolumeSeen, Failure>;
     /// Deletes the volumes of these workflows. Idempotent; an empty list is refused.
     async fn delete_volumes(&self, owners: &[Owner]) -> Result<(), Failure>;
 

@@ -35,7 +35,7 @@ mod values;
 pub use crate::workflow::{duration, quantity::Cpus};
 pub use cadence::{Cadence, Cleaning, Lease, Retries, Waiting};
 pub use credentials::{StoreCredentials, credentials};
-pub use engine::{Engine, LogFormat};
+pub use engine::{Engine, LogFormat, Workflows};
 pub use expiry::Expiry;
 pub use fault::{ConfigErrors, Fault};
 pub use fetch::Fetch;
@@ -65,6 +65,8 @@ const PREFIX: &str = "OPERATOR_ENGINE__";
 pub struct Config {
     /// `[engine]`.
     pub engine: Engine,
+    /// `[workflows]`.
+    pub workflows: Workflows,
     /// `[limits]`.
     pub limits: Limits,
     /// `[environment]`.
@@ -163,6 +165,7 @@ impl Config {
     fn read(values: &mut Values) -> Self {
         Self {
             engine: Engine::read(values),
+            workflows: Workflows::read(values),
             limits: Limits::read(values),
             environment: Environment::read(values),
             images: Images::read(values),

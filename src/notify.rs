@@ -23,6 +23,7 @@ use crate::{
     plan::{
         Failure,
         action::{Write, WriteStep},
+        kind,
         look::Look,
         seen::{Version, WorkflowSeen},
     },
@@ -136,7 +137,7 @@ impl Outbox {
             Due::Attempt(occasion, next) => {
                 let seen = self.record(&read.seen, *next).await?;
                 let document = read.document.ok().and_then(|text| Document::parse(&text).ok());
-                let message = Message::of(name, document.as_ref(), self.key.as_ref());
+                let message = Message::of(kind::split(name).1, document.as_ref(), self.key.as_ref());
                 let key = format!("{}-{occasion}", seen.uid);
                 let result = match self.urls.get(&occasion) {
                     Some(url) => self.courier.deliver(url, &message, &key).await.map_err(|error| error.to_string()),

@@ -10,6 +10,7 @@
 //! - [`view`]: what is known, from partial evidence; [`merge`](mod@merge): how evidence is added to it.
 //! - [`lease`]: this engine's Lease, and when another engine counts as dead.
 //! - [`admission`]: which pending workflow may start, and in what order.
+//! - [`kind`]: ConfigMaps and Secrets; [`namesake`]: which of two of one name is the job.
 //! - [`drive`]: one claimed workflow, one step; [`transition`]: what the record says after a stage has ended.
 //! - [`cleaning`]: what may be deleted, and when.
 //! - [`look`]: the lists there are; [`cadence`]: which of them are due; [`cohort`]: which ended pods one of them asks for.
@@ -20,14 +21,17 @@ pub mod action;
 pub mod admission;
 pub mod answer;
 pub mod cadence;
+mod cleaned;
 pub mod cleaning;
 pub mod cohort;
 pub mod drive;
 pub mod end;
 pub mod failure;
+pub mod kind;
 pub mod lease;
 pub mod look;
 pub mod merge;
+pub mod namesake;
 pub mod pod;
 pub mod policy;
 mod queue;

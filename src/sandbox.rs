@@ -17,10 +17,10 @@ mod store;
 use crate::{
     clock::Clock,
     plan::{
-        Failure,
+        Failure, kind,
         seen::{Uid, WorkflowSeen, volume_name},
     },
-    workflow::{JobId, Order, State},
+    workflow::{Order, State},
 };
 use history::{Event, History};
 use kubelet::Kubelet;
@@ -43,6 +43,12 @@ impl Sandbox {
     /// An empty cluster whose pods are run by `kubelet`. Must be used inside a tokio runtime.
     pub fn new(kubelet: Arc<dyn Kubelet>, clock: Arc<dyn Clock>) -> Self {
         Self { store: Arc::new(Mutex::new(Store::default())), kubelet, clock }
+    }
+
+    /// One in which Secrets are workflows too. They are called as [`kind`] says.
+    pub fn with_secrets(self) -> Self {
+        self.store().secrets = true;
+        self
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -102,7 +108,7 @@ impl Sandbox {
                 return Err(Failure::Conflict);
             }
             store.delete_workflow(name, at);
-            name.parse::<JobId>().ok().filter(|job| !store.volumes.contains_key(&volume_name(job)))
+            kind::job(name).ok().filter(|job| !store.volumes.contains_key(&volume_name(job)))
         };
         volume_went.iter().for_each(|job| self.kubelet.volume_deleted(job));
         Ok(())
@@ -155,7 +161,7 @@ impl Sandbox {
 
     /// Asks every running pod to end at once: the cluster is going away.
     pub fn kill_all(&self) {
-        self.store().kill_all();
+        self.store().pods.values().for_each(|pod| pod.stop.kill());
     }
 
     /// How many pods are running.

@@ -170,7 +170,10 @@ impl Supervisor {
         let now = self.clock.now();
         match event {
             Event::Looked(look, Ok(evidence)) => match evidence {
-                Evidence::Workflows(list) => view.workflows_listed(look, list, now),
+                Evidence::Workflows(config_maps, secrets) => {
+                    view.workflows_listed(look, config_maps, now);
+                    secrets.into_iter().for_each(|list| view.secrets_listed(look, list, now));
+                }
                 Evidence::Pods(list) => view.pods_listed(look, list, now),
                 Evidence::Volumes(list) => view.volumes_listed(list),
                 Evidence::Leases(list) => view.leases_listed(list, now),
@@ -198,7 +201,7 @@ impl Supervisor {
     }
 
     fn look(&self, view: &View, look: Look) -> BoxFuture<'static, Event> {
-        let (cluster, newest, limit) = (self.cluster.clone(), view.newest(look), self.policy.request_timeout);
+        let (cluster, newest, limit) = (self.cluster.clone(), view.looks.newest(look), self.policy.request_timeout);
         let cohorts = if look == Look::Finished { cohort::awaited(view) } else { Cohorts::All };
         async move {
             let asked = tokio::time::timeout(limit, act::look(&*cluster, look, &cohorts, newest));

@@ -45,8 +45,9 @@ pub struct CheckArgs {
     /// of variables, or KEY=VALUE lines. Credentials are named, never shown
     #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "files"])]
     from_env: Option<PathBuf>,
-    /// Show the pod that this stage gets of an example, templates and all, instead: a manifest, as JSON
-    #[arg(long, value_name = "configure|algorithm|filter|publish", conflicts_with = "file", value_parser = stage)]
+    /// Show the pod that this stage gets of the workflow in FILE, or of an example, templates and all, instead: a manifest,
+    /// as JSON
+    #[arg(long, value_name = "configure|algorithm|filter|publish", value_parser = stage)]
     pod: Option<Stage>,
     /// A workflow to check instead: a document, or the manifest of the ConfigMap that holds one
     file: Option<PathBuf>,
@@ -121,13 +122,12 @@ fn answer(
         Ok(settings) => settings,
         Err(error) => return Ok(Refusal::new(Exit::Configuration, error).tell(args.output, out, err)),
     };
-    if let Some(stage) = args.pod {
-        let pod = settings.and_then(|settings| trial::sample(stage, &settings, &loaded.config.plan_policy()));
-        output::json(out, &pod)?;
-        return Ok(Exit::Success);
-    }
+    let policy = loaded.config.plan_policy();
     let Some(file) = &args.file else {
-        values(&loaded.values, args.output, out)?;
+        match (args.pod, settings) {
+            (Some(stage), Some(settings)) => output::json(out, &trial::sample(stage, &settings, &policy))?,
+            _ => values(&loaded.values, args.output, out)?,
+        }
         return Ok(Exit::Success);
     };
     match read(file) {
@@ -135,7 +135,12 @@ fn answer(
             for warning in &warnings {
                 writeln!(err, "warning: {warning}")?;
             }
-            workflow::understood(&document, &warnings, &loaded.config, args.output, out)?;
+            match (args.pod, settings) {
+                (Some(stage), Some(settings)) => {
+                    output::json(out, &trial::pod_of(document, stage, &settings, &policy))?;
+                }
+                _ => workflow::understood(&document, &warnings, &loaded.config, args.output, out)?,
+            }
             Ok(Exit::Success)
         }
         Err(Unusable::Faults(faults)) => {

@@ -1,8 +1,9 @@
-//! `--kubeconfig` and `--namespace`, for every command that asks a cluster with the caller's own rights.
+//! `--kubeconfig`, `--namespace` and `--secrets`, for every command that asks a cluster with the caller's own rights.
 
 use super::{output::Output, refusal::Refusal, runtime};
 use crate::{
     cluster::kube::{Registered, Submitter},
+    config::Config,
     exit::Exit,
     workflow::{JobId, Record},
 };
@@ -29,6 +30,35 @@ impl ClusterArgs {
     }
 }
 
+/// The same, for commands about workflows that are there.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct FindArgs {
+    /// Which cluster, and which namespace of it.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Look for workflows among Secrets too, which takes the right to list them
+    #[arg(long)]
+    pub secrets: bool,
+}
+
+impl FindArgs {
+    /// What is not given, by the engine's configuration.
+    pub fn or(&self, config: &Config) -> Self {
+        let mut args = self.clone();
+        args.cluster.namespace = args.cluster.namespace.or_else(|| config.engine.jobs_namespace.clone());
+        args.secrets |= config.workflows.secrets;
+        args
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// There are no credentials, or none that can be used.
+    pub async fn connect(&self) -> Result<Submitter, Refusal> {
+        Ok(self.cluster.connect().await?.with_secrets(self.secrets))
+    }
+}
+
 /// The workflow of that name.
 ///
 /// # Errors
@@ -37,7 +67,8 @@ pub async fn find(cluster: &Submitter, job: &JobId) -> Result<Registered, Refusa
     let namespace = cluster.namespace();
     let found = cluster.find(job).await?.ok_or_else(|| {
         let message = format!(
-            "there is no workflow {job} in the namespace {namespace}; operator-engine list shows which there are"
+            "there is no workflow {job} in the namespace {namespace}; operator-engine list shows which there are, and one that is a \
+             Secret is found with --secrets"
         );
         Refusal::new(Exit::NotFound, message)
     })?;
@@ -56,9 +87,8 @@ pub async fn find(cluster: &Submitter, job: &JobId) -> Result<Registered, Refusa
 /// There is something, and it cannot be read.
 pub fn record(found: &Registered) -> Result<Option<Record>, Refusal> {
     let parsed = found.seen.status.as_deref().map(Record::parse).transpose();
-    parsed.map_err(|error| {
-        Refusal::new(Exit::Failure, format!("the record of {} cannot be read: {error}", found.seen.name))
-    })
+    parsed
+        .map_err(|error| Refusal::new(Exit::Failure, format!("the record of {} cannot be read: {error}", found.name())))
 }
 
 /// Runs a command to its end and says why if it has none.

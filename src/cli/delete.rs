@@ -1,7 +1,7 @@
 //! `delete`: a workflow goes, with its pods and its volume. Its results stay until they expire.
 
 use super::{
-    cluster_args::{self, ClusterArgs, find},
+    cluster_args::{self, FindArgs, find},
     output::{self, Output},
     refusal::Refusal,
     stop::TRIES,
@@ -30,7 +30,7 @@ pub struct DeleteArgs {
     #[arg(short, long, value_enum, default_value_t, hide_possible_values = true, value_name = "table|json")]
     output: Output,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: FindArgs,
 }
 
 const EXAMPLES: &str = "\

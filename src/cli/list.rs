@@ -1,7 +1,7 @@
 //! `list`: the workflows of a namespace.
 
 use super::{
-    cluster_args::{self, ClusterArgs},
+    cluster_args::{self, FindArgs},
     output::{self, Output},
     refusal::Refusal,
 };
@@ -9,11 +9,12 @@ use crate::{
     clock::{Clock as _, SystemClock},
     cluster::kube::Registered,
     exit::Exit,
+    plan::{Failure, kind::Kind},
     workflow::{Outcome, Phase, Record, report::clip},
 };
 use jiff::Timestamp;
 use serde::Serialize;
-use std::io;
+use std::io::{self, Write as _};
 
 /// List the workflows of a namespace.
 #[derive(Debug, Clone, clap::Args)]
@@ -23,7 +24,7 @@ pub struct ListArgs {
     #[arg(short, long, value_enum, default_value_t, hide_possible_values = true, value_name = "table|json")]
     output: Output,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: FindArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -38,6 +39,7 @@ Exit codes: 0 done · 1 the cluster does not answer, or does not allow it";
 #[serde(rename_all = "camelCase")]
 pub struct Line {
     name: String,
+    kind: &'static str,
     /// The label, whatever its value.
     state: String,
     phase: Option<Phase>,
@@ -63,7 +65,8 @@ impl Line {
         };
         let record = record.and_then(Result::ok);
         Self {
-            name: found.seen.name.clone(),
+            name: found.name().to_owned(),
+            kind: found.kind().as_str(),
             state: found.label.clone().unwrap_or_default(),
             phase: record.as_ref().map(|record| record.phase),
             stage: record.as_ref().filter(|record| record.has_rounds()).map(|record| record.round),
@@ -95,18 +98,38 @@ pub fn run(args: &ListArgs) -> Exit {
 
 async fn list(args: &ListArgs) -> Result<Exit, Refusal> {
     let cluster = args.cluster.connect().await?;
-    let lines: Vec<Line> = cluster.list().await?.iter().map(Line::of).collect();
+    let mut found = cluster.list(Kind::ConfigMap).await?;
+    if args.cluster.secrets {
+        match cluster.list(Kind::Secret).await {
+            Ok(secrets) => found.extend(secrets),
+            // The others are still worth seeing.
+            Err(failure @ Failure::Denied { .. }) => {
+                writeln!(io::stderr(), "warning: workflows that are Secrets are not shown: {failure}")?;
+            }
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    let lines: Vec<Line> = found.iter().map(Line::of).collect();
     let out = &mut io::stdout().lock();
     if args.output == Output::Json {
         output::json(out, &lines)?;
         return Ok(Exit::Success);
     }
     if lines.is_empty() {
-        use io::Write as _;
         writeln!(io::stderr(), "no workflows in the namespace {}", cluster.namespace())?;
         return Ok(Exit::Success);
     }
     let now = SystemClock::new().now().wall;
+    if args.cluster.secrets {
+        let mut rows = vec![["NAME", "KIND", "STATE", "PHASE", "OUTCOME", "AGE", "REASON"].map(str::to_owned)];
+        rows.extend(lines.iter().map(|line| {
+            let [name, rest @ ..] = line.row(now);
+            let [state, phase, outcome, age, reason] = rest;
+            [name, line.kind.to_owned(), state, phase, outcome, age, reason]
+        }));
+        output::table(out, &rows)?;
+        return Ok(Exit::Success);
+    }
     let mut rows = vec![["NAME", "STATE", "PHASE", "OUTCOME", "AGE", "REASON"].map(str::to_owned)];
     rows.extend(lines.iter().map(|line| line.row(now)));
     output::table(out, &rows)?;

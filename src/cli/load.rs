@@ -1,4 +1,4 @@
-//! A workflow from a file: the very ConfigMap that one would apply, or a bare document with its files beside it.
+//! A workflow from a file: the very ConfigMap or Secret that one would apply, or a bare document with its files beside it.
 //!
 //! Both become what the cluster would hold, so `local FILE` runs and `check FILE` judges what `kubectl apply` would
 //! submit. Whether the document in it is right is not decided here: that is [`Document::parse`]'s, which reports all
@@ -9,6 +9,7 @@ mod manifest;
 
 use crate::{
     clock::Clock,
+    plan::kind::Kind,
     workflow::{Document, JobId, digest::Sha256, document::bounded, job::InvalidJobId, record::STATE_LABEL},
 };
 use std::{
@@ -30,7 +31,7 @@ const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 /// What all values of a ConfigMap together may have, by the API server's rule (`MaxSecretSize`; keys do not count).
 const MAX_DATA_BYTES: usize = 1024 * 1024;
 
-/// A workflow as its ConfigMap would hold it.
+/// A workflow as its ConfigMap or Secret would hold it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
     /// The manifest's `metadata.name`; a bare document has none.
@@ -38,7 +39,9 @@ pub struct Loaded {
     /// What to name a workflow without a name after: its folder if the file is called `workflow.*`, else the file. Job-id
     /// alphabet, at most 40 characters, so that a suffix still fits.
     pub stem: String,
-    /// Whether it is a ConfigMap's manifest, not a bare document.
+    /// What it is, or would be.
+    pub kind: Kind,
+    /// Whether it is a manifest, not a bare document.
     pub is_manifest: bool,
     /// The folder of the file. `file:` urls of the local mode are below it.
     pub folder: PathBuf,
@@ -55,22 +58,20 @@ pub struct Loaded {
 impl Loaded {
     /// What would keep an engine from running it as it stands, each a sentence; only a manifest has a name and labels.
     pub fn oddities(&self) -> Vec<String> {
-        let mut odd = Vec::new();
+        let (mut odd, kind) = (Vec::new(), self.kind.as_str());
         if self.is_manifest && self.name.is_none() {
-            odd.push(
-                "the ConfigMap has no name: kubectl apply refuses it, and operator-engine submit makes one up"
-                    .to_owned(),
-            );
+            odd.push(format!(
+                "the {kind} has no name: kubectl apply refuses it, and operator-engine submit makes one up"
+            ));
         }
         match self.labels.get(STATE_LABEL).map(String::as_str) {
-            Some("pending") => {}
             None if self.is_manifest => odd.push(format!(
-                "the ConfigMap has no label {STATE_LABEL}: pending, so after kubectl apply no engine sees it; operator-engine submit \
+                "the {kind} has no label {STATE_LABEL}: pending, so after kubectl apply no engine sees it; operator-engine submit \
                  sets the label"
             )),
-            None => {}
+            None | Some("pending") => {}
             Some(other) => odd.push(format!(
-                "the ConfigMap's label {STATE_LABEL} is {other:?}; no engine begins a workflow whose state is not pending"
+                "the {kind}'s label {STATE_LABEL} is {other:?}; no engine begins a workflow whose state is not pending"
             )),
         }
         odd
@@ -131,13 +132,17 @@ pub enum LoadError {
         valid_up_to: usize,
     },
     /// Several workflows, or none, where one is expected.
-    #[error("{count} ConfigMaps stand in one file, exactly one can be loaded; split the file")]
+    #[error(
+        "{count} ConfigMaps or Secrets with a document stand in one file, exactly one can be loaded; split the file"
+    )]
     Count {
         /// How many there are.
         count: usize,
     },
     /// A manifest of something else.
-    #[error("the manifest is of kind {kind:?}; a workflow is a ConfigMap with a key workflow.yaml or workflow.json")]
+    #[error(
+        "the manifest is of kind {kind:?}; a workflow is a ConfigMap or a Secret with a key workflow.yaml or workflow.json"
+    )]
     Kind {
         /// Its kind, shortened.
         kind: String,
@@ -180,8 +185,8 @@ pub enum LoadError {
     },
 }
 
-/// Reads the workflow in `path`: a ConfigMap's manifest (YAML or JSON; also as the only ConfigMap of a `List` or of several
-/// YAML documents) or a bare document, whose `inline:` urls then name files in the same folder. A folder stands for the
+/// Reads the workflow in `path`: the manifest of a ConfigMap or a Secret (YAML or JSON; also as the only one of a `List` or of
+/// several YAML documents) or a bare document, whose `inline:` urls then name files in the same folder. A folder stands for the
 /// document in it, and `-` for standard input, whose folder is the working folder.
 ///
 /// # Errors
@@ -197,6 +202,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let loaded = match manifest::find(&text)? {
         Some(manifest) => Loaded {
             name: manifest.name,
+            kind: manifest.kind,
             is_manifest: true,
             stem,
             folder,
@@ -207,12 +213,14 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
         },
         None => {
             let key = if bounded::is_json(&text) { JSON_KEY } else { YAML_KEY };
-            let mut data = BTreeMap::from([(key.to_owned(), text.clone().into_bytes())]);
-            if let Ok(document) = Document::parse(&text) {
+            let document = Document::parse(&text);
+            let mut data = BTreeMap::from([(key.to_owned(), text.into_bytes())]);
+            if let Ok(document) = document {
                 beside::gather(&folder, document.inline_keys(), &mut data)?;
             }
             Loaded {
                 name: None,
+                kind: Kind::ConfigMap,
                 is_manifest: false,
                 stem,
                 folder,
@@ -286,8 +294,8 @@ fn stem(path: &Path, folder: &Path) -> String {
         }
     }
     stem.truncate(MAX_LEN);
-    let stem = stem.trim_end_matches('-');
-    if stem.is_empty() { "workflow".to_owned() } else { stem.to_owned() }
+    let stem = Some(stem.trim_end_matches('-')).filter(|stem| !stem.is_empty());
+    stem.unwrap_or("workflow").to_owned()
 }
 
 #[cfg(test)]

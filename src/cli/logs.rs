@@ -1,7 +1,7 @@
 //! `logs`: what a stage prints while its pod is there, and what was stored of it afterwards.
 
 use super::{
-    cluster_args::{self, ClusterArgs, find, record},
+    cluster_args::{self, FindArgs, find, record},
     config_args::ConfigArgs,
     output::Output,
     refusal::Refusal,
@@ -36,7 +36,7 @@ pub struct LogsArgs {
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: FindArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -79,9 +79,7 @@ pub fn run(args: &LogsArgs) -> Exit {
 
 async fn logs(args: &LogsArgs) -> Result<Exit, Refusal> {
     let loaded = args.config.load()?;
-    let mut cluster = args.cluster.clone();
-    cluster.namespace = cluster.namespace.or_else(|| loaded.config.engine.jobs_namespace.clone());
-    let cluster = cluster.connect().await?;
+    let cluster = args.cluster.or(&loaded.config).connect().await?;
     let found = find(&cluster, &args.job).await?;
     let record = record(&found)?;
     let in_hand = record.as_ref().and_then(|record| record.phase.stage());
@@ -162,7 +160,7 @@ async fn from_store(
     let opened = stored::of_record(&args.job, Some(round), part, Some(record), loaded)?;
     let (manifest, _) = opened.manifest().await?;
     let Some(file) = manifest.files.iter().find(|file| file.path == path) else {
-        let message = format!("no log of {stage} was stored for {}", found.seen.name);
+        let message = format!("no log of {stage} was stored for {}", found.name());
         return Err(Refusal::new(Exit::NoResults, message));
     };
     let differs = |what: &str| Refusal::new(Exit::ResultsDiffer, format!("{path} {what}"));

@@ -4,7 +4,7 @@ mod progress;
 
 use super::{
     chain,
-    cluster_args::{self, ClusterArgs},
+    cluster_args::{self, FindArgs},
     config_args::ConfigArgs,
     output::{self, Output},
     refusal::Refusal,
@@ -76,7 +76,7 @@ pub struct ResultsArgs {
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: FindArgs,
 }
 
 const EXAMPLES: &str = "\

@@ -144,7 +144,8 @@ async fn drive(args: &RunArgs, config: &Config) -> Result<(), RunError> {
     );
 
     let pages = Pages::new(clock.clone());
-    let cluster = Arc::new(pages.counted(Kube::new(&connection.client, &namespace, settings)));
+    let kube = Kube::new(&connection.client, &namespace, settings).with_secrets(config.workflows.secrets);
+    let cluster = Arc::new(pages.counted(kube));
     if let Some(address) = config.http.listen {
         let listener =
             tokio::net::TcpListener::bind(address).await.map_err(|error| RunError::Listen(address, error))?;

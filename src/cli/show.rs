@@ -1,7 +1,7 @@
 //! `show`: one workflow, told for people, or as its record for programs.
 
 use super::{
-    cluster_args::{self, ClusterArgs, find, record},
+    cluster_args::{self, FindArgs, find, record},
     output::{self, Output},
     refusal::Refusal,
 };
@@ -30,7 +30,7 @@ pub struct ShowArgs {
     #[arg(short, long, value_enum, default_value_t, hide_possible_values = true, value_name = "table|json")]
     output: Output,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: FindArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -67,14 +67,15 @@ pub async fn show(cluster: &Submitter, found: &Registered, form: Output) -> Resu
     let pods = if is_done { Vec::new() } else { cluster.pods(found).await.unwrap_or_default() };
     let rows = rows(found, record.as_ref(), &pods, SystemClock::new().now().wall);
     let mut out = io::stdout().lock();
-    writeln!(out, "{}: {}", found.seen.name, headline(found, record.as_ref()))?;
+    writeln!(out, "{}: {}", found.name(), headline(found, record.as_ref()))?;
     Ok(output::table(&mut out, &rows)?)
 }
 
 fn as_json(namespace: &str, found: &Registered, record: Option<&Record>) -> Value {
     let record = record.map(serde_json::to_value).and_then(Result::ok);
     json!({
-        "name": found.seen.name,
+        "name": found.name(),
+        "kind": found.kind().as_str(),
         "namespace": namespace,
         "state": found.label,
         "created": found.seen.created,

@@ -1,7 +1,7 @@
 //! `stop`: the workflow is to end; what there is by then is published.
 
 use super::{
-    cluster_args::{self, ClusterArgs, find},
+    cluster_args::{self, FindArgs, find},
     output::{self, Output},
     refusal::Refusal,
 };
@@ -27,7 +27,7 @@ pub struct StopArgs {
     #[arg(short, long, value_enum, default_value_t, hide_possible_values = true, value_name = "table|json")]
     output: Output,
     #[command(flatten)]
-    cluster: ClusterArgs,
+    cluster: FindArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -49,13 +49,13 @@ async fn stop(args: &StopArgs) -> Result<Exit, Refusal> {
     let (found, asked) = ask_to_stop(&cluster, &args.job).await?;
     let out = &mut io::stdout().lock();
     if args.output == Output::Json {
-        output::json(out, &json!({"name": found.seen.name, "state": found.label, "changed": asked}))?;
+        output::json(out, &json!({"name": found.name(), "state": found.label, "changed": asked}))?;
     } else if asked {
-        writeln!(out, "{} is being stopped", found.seen.name)?;
+        writeln!(out, "{} is being stopped", found.name())?;
     } else if found.seen.state == Some(State::Done) {
-        writeln!(out, "{} has ended already", found.seen.name)?;
+        writeln!(out, "{} has ended already", found.name())?;
     } else {
-        writeln!(out, "{} is being stopped already", found.seen.name)?;
+        writeln!(out, "{} is being stopped already", found.name())?;
     }
     Ok(Exit::Success)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     chain,
-    cluster_args::{ClusterArgs, find, record},
+    cluster_args::{FindArgs, find, record},
     config_args::ConfigArgs,
     refusal::Refusal,
 };
@@ -61,13 +61,11 @@ pub(super) async fn in_cluster(
     job: &JobId,
     stage: Option<u32>,
     part: Part,
-    cluster: &ClusterArgs,
+    cluster: &FindArgs,
     config: &ConfigArgs,
 ) -> Result<Opened, Refusal> {
     let loaded = config.load()?;
-    let mut cluster = cluster.clone();
-    cluster.namespace = cluster.namespace.or_else(|| loaded.config.engine.jobs_namespace.clone());
-    let cluster = cluster.connect().await?;
+    let cluster = cluster.or(&loaded.config).connect().await?;
     let found = find(&cluster, job).await?;
     let record = record(&found)?;
     let mut opened = of_record(job, stage, part, record.as_ref(), &loaded)?;

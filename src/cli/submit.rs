@@ -13,7 +13,7 @@ use crate::{
     cluster::kube::{Registered, Registration, Submitter},
     config,
     exit::Exit,
-    plan::Failure,
+    plan::{Failure, kind::Kind},
     workflow::{Document, JobId, State, record::STATE_LABEL, report::clip},
 };
 use serde_json::json;
@@ -25,7 +25,7 @@ use std::{
 
 /// Register a workflow in a cluster.
 ///
-/// FILE is a document, the manifest of a ConfigMap that holds one, a folder with a workflow.yaml or workflow.json in it, or
+/// FILE is a document, the manifest of a ConfigMap or a Secret that holds one, a folder with a workflow.yaml or workflow.json in it, or
 /// a minus sign for standard input. A document's inline: urls name files beside it, which go along. It is checked first, as
 /// the command check does, and nothing is registered if it would be refused. An engine of the namespace then runs it.
 #[derive(Debug, Clone, clap::Args)]
@@ -46,6 +46,10 @@ pub struct SubmitArgs {
     /// The form of the answer; with json, standard output has one JSON document and nothing else
     #[arg(short, long, value_enum, default_value_t, hide_possible_values = true, value_name = "table|json")]
     output: Output,
+    /// Register it as a Secret, for a document that carries tokens; a Secret's manifest is one anyway. The engine must have been
+    /// told to take Secrets, and registering takes the right to create them
+    #[arg(long)]
+    secret: bool,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
@@ -53,6 +57,7 @@ pub struct SubmitArgs {
 const EXAMPLES: &str = "\
 Examples:
   operator-engine submit manifests/examples/penguins --name penguins -n operator-engine-jobs
+  operator-engine submit private.yaml --secret --name penguins
   operator-engine submit workflow.json --wait --timeout 2h
   kubectl kustomize manifests/examples/penguins | operator-engine submit -
 
@@ -72,19 +77,20 @@ pub fn run(args: &SubmitArgs) -> Exit {
 
 async fn submit(args: &SubmitArgs) -> Result<Exit, Refusal> {
     let registration = registration(args)?;
-    let cluster = args.cluster.connect().await?;
+    let cluster = args.cluster.connect().await?.with_secrets(registration.kind == Kind::Secret);
     let registered = register(&cluster, &registration).await?;
     let (job, namespace) = (&registration.name, cluster.namespace());
     if args.wait {
         writeln!(io::stderr(), "{job} is registered in the namespace {namespace}")?;
         return wait::until_ended(&cluster, job, &Patience::of(args.timeout), args.output).await;
     }
+    let flag = if registration.kind == Kind::Secret { " --secrets" } else { "" };
     let out = &mut io::stdout().lock();
     match args.output {
         Output::Json => output::json(out, &json!({"name": job, "namespace": namespace, "state": registered.label}))?,
         Output::Table => writeln!(
             out,
-            "{job} is registered in the namespace {namespace}; operator-engine show {job} -n {namespace} tells how far it is"
+            "{job} is registered in the namespace {namespace}; operator-engine show {job} -n {namespace}{flag} tells how far it is"
         )?,
     }
     Ok(Exit::Success)
@@ -113,7 +119,8 @@ fn registration(args: &SubmitArgs) -> Result<Registration, Refusal> {
             Refusal::new(Exit::Usage, format!("the file's name makes no job id ({error}); give one with --name"))
         })?,
     };
-    Ok(Registration { name, labels, annotations: loaded.annotations, data: loaded.data })
+    let kind = if args.secret { Kind::Secret } else { loaded.kind };
+    Ok(Registration { kind, name, labels, annotations: loaded.annotations, data: loaded.data })
 }
 
 async fn register(cluster: &Submitter, registration: &Registration) -> Result<Registered, Refusal> {

@@ -121,7 +121,7 @@ async fn drive(
     let namespace = config.engine.jobs_namespace.clone().unwrap_or(connection.namespace);
     let clock = Arc::new(SystemClock::new());
     let me = engine::identity(config, &*clock).identity;
-    let archive = Arc::new(Kube::new(&connection.client, &namespace, settings));
+    let archive = Arc::new(Kube::new(&connection.client, &namespace, settings).with_secrets(config.workflows.secrets));
     let mut sweeper = Sweeper::new(archive, open, clock, stores::policy(config), me, limit);
     if args.relink {
         let report = sweeper.relink().await?;

@@ -39,7 +39,7 @@ pub struct Turn {
 /// # Contract
 ///
 /// - **Pages.** All pages from the first to the last hold every workflow (whatever has the state label, whatever its value)
-///   that was there all the while, exactly once, in the order of their names. What is not answered completely is an error.
+///   that was there all the while, exactly once: ConfigMaps, then Secrets where these are workflows, each in the order of their names. What is not answered completely is an error.
 /// - **Compare and swap.** [`Archive::write`], [`Archive::delete`] and [`Archive::set_turn`] change an object if and only if it
 ///   still has the UID and version named; else [`Failure::Conflict`], or [`Failure::NotFound`] if it is gone.
 /// - **One turn.** However many ask at once, [`Archive::turn`] answers all with the same object.
@@ -47,7 +47,7 @@ pub struct Turn {
 pub trait Archive: Send + Sync {
     /// The first page, or the one after the page that said `after`; of at most `limit` workflows, as a rule.
     async fn page(&self, limit: u32, after: Option<&str>) -> Result<Page, Failure>;
-    /// One ConfigMap's metadata, consistently, whether it has the label or not.
+    /// One workflow's metadata, consistently; of a ConfigMap whether it has the label or not.
     async fn read(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure>;
     /// Sets state and record, as [`super::Cluster::write_workflow`].
     async fn write(&self, name: &str, write: &Write) -> Result<WorkflowSeen, Failure>;

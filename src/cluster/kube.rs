@@ -3,7 +3,7 @@
 //! Requests are sent once: the client's own retry is off, because it repeats writes blindly, minutes after the Lease that
 //! justified them may have run out (kube-rs/kube#2082). Reads have a time limit, which the client by default has not. Lists
 //! of workflows fetch metadata only, and of what comes only the parts that count are kept (`wire`). Absent: watches,
-//! cluster-scoped requests, Secrets; logs are read for people only ([`Submitter`]).
+//! cluster-scoped requests; Secrets, unless they are workflows (`secrets`); logs are read for people only ([`Submitter`]).
 
 pub mod announce;
 mod archive;
@@ -15,10 +15,12 @@ mod lease;
 mod lists;
 mod objects;
 mod retry_after;
+mod secrets;
 mod submitter;
 mod wire;
 
 pub use connect::{ConnectError, Connection, connect};
+pub use secrets::decoded;
 pub use submitter::{Log, Registered, Registration, Submitter};
 
 use super::{
@@ -31,6 +33,7 @@ use crate::{
         Failure,
         action::Write,
         cohort::Cohorts,
+        kind::{self, Kind},
         look::Look,
         pod::PodSpec,
         seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, VolumeSeen, WorkflowSeen},
@@ -43,7 +46,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use classify::{read_back_failure, read_failure, write_failure};
-use convert::{document_data, lease_seen, pod_seen, volume_seen, workflow_seen};
+use convert::{document_data, lease_seen, pod_seen, secret_seen, seen_as, volume_seen, workflow_seen};
 use k8s_openapi::api::{
     coordination::v1::Lease,
     core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
@@ -61,6 +64,8 @@ use std::time::Duration;
 /// A namespace of a Kubernetes cluster.
 pub struct Kube {
     workflows: Objects,
+    /// None where they are no workflows: then no request about one is made.
+    secrets: Option<Objects>,
     pods: Objects,
     volumes: Objects,
     leases: Api<Lease>,
@@ -72,6 +77,7 @@ impl Kube {
     pub fn new(client: &Client, namespace: &str, settings: Settings) -> Self {
         Self {
             workflows: Objects::of::<ConfigMap>(client, namespace),
+            secrets: None,
             pods: Objects::of::<Pod>(client, namespace),
             volumes: Objects::of::<PersistentVolumeClaim>(client, namespace),
             leases: Api::namespaced(client.clone(), namespace),
@@ -87,11 +93,32 @@ impl Cluster for Kube {
         self.workflows.list(parameters, Request::list_metadata, workflow_seen).await.map_err(read_failure)
     }
 
+    async fn list_secrets(&self, look: Look, freshness: Freshness) -> Result<Option<Listed<WorkflowSeen>>, Failure> {
+        let Some(secrets) = &self.secrets else { return Ok(None) };
+        let parameters = lists::fresh(lists::workflows(look), freshness);
+        secrets.list(parameters, Request::list_metadata, secret_seen).await.map(Some).map_err(read_failure)
+    }
+
+    async fn namesake(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
+        match kind::split(name) {
+            (Kind::Secret, object) => secrets::labelled(&self.workflows, object, workflow_seen).await,
+            (Kind::ConfigMap, object) => self.secret(object).await,
+        }
+    }
+
     async fn read_workflow(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
-        Ok(self.workflows.get_metadata(name).await.map_err(read_failure)?.map(workflow_seen))
+        match kind::split(name) {
+            (Kind::Secret, object) => self.secret(object).await,
+            (Kind::ConfigMap, _) => {
+                Ok(self.workflows.get_metadata(name).await.map_err(read_failure)?.map(workflow_seen))
+            }
+        }
     }
 
     async fn read_document(&self, name: &str) -> Result<Option<WorkflowRead>, Failure> {
+        if let (Kind::Secret, object) = kind::split(name) {
+            return self.secret_document(object).await;
+        }
         let found = self.workflows.get(name).await.map_err(read_failure)?;
         Ok(found.map(document_data).map(|(seen, data)| WorkflowRead { seen, document: document_text(&data) }))
     }
@@ -110,8 +137,9 @@ impl Cluster for Kube {
             "labels": {STATE_LABEL: write.state.as_str(), NOTIFY_LABEL: write.record.notices.owed().then_some(OWED)},
             "annotations": {STATUS_ANNOTATION: record},
         }});
-        match self.workflows.patch_metadata(name, &patch).await {
-            Ok(object) => Ok(workflow_seen(object)),
+        let (objects, object) = self.objects(name)?;
+        match objects.patch_metadata(object, &patch).await {
+            Ok(object) => Ok(seen_as(Kind::of(name), object)),
             Err(error) if classify::is_another(&error) => Err(Failure::Conflict),
             Err(error) => Err(write_failure(error)),
         }
@@ -175,8 +203,8 @@ impl Cluster for Kube {
         Ok(Listed { items: items.into_iter().flatten().collect(), version })
     }
 
-    async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure> {
-        let claim = manifest::volume(job, owner, &self.settings);
+    async fn create_volume(&self, job: &JobId, owner: &Uid, kind: Kind) -> Result<VolumeSeen, Failure> {
+        let claim = manifest::volume(job, owner, kind, &self.settings);
         match self.volumes.create(&claim).await {
             Ok(made) => Ok(volume_seen(made)),
             Err(error) if classify::already_exists(&error) => {

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     plan::{
+        kind::Kind,
         pod::{PodSpec, Task},
         seen::{Uid, volume_name},
     },
@@ -26,8 +27,8 @@ use k8s_openapi::{
     api::core::v1::{
         Capabilities, ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, LocalObjectReference,
         PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext,
-        PodSpec as Spec, ResourceRequirements, SeccompProfile, SecurityContext, Toleration, Volume, VolumeMount,
-        VolumeResourceRequirements,
+        PodSpec as Spec, ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Toleration, Volume,
+        VolumeMount, VolumeResourceRequirements,
     },
     apimachinery::pkg::{
         api::resource::Quantity,
@@ -106,10 +107,10 @@ pub struct Settings {
 const OWN: Resources = Resources { cpu_millis: 500, memory: 256 << 20, gpus: 0 };
 
 /// The volume of a workflow: one, for all its stages.
-pub fn volume(job: &JobId, owner: &Uid, settings: &Settings) -> PersistentVolumeClaim {
+pub fn volume(job: &JobId, owner: &Uid, kind: Kind, settings: &Settings) -> PersistentVolumeClaim {
     let size = BTreeMap::from([("storage".to_owned(), bytes(settings.disk))]);
     PersistentVolumeClaim {
-        metadata: metadata(volume_name(job), job, owner),
+        metadata: metadata(volume_name(job), job, owner, kind),
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
             storage_class_name: settings.storage_class.clone(),
@@ -124,7 +125,7 @@ pub fn volume(job: &JobId, owner: &Uid, settings: &Settings) -> PersistentVolume
 pub fn pod(spec: &PodSpec, settings: &Settings) -> Pod {
     let root = settings.allow_root && matches!(spec.stage, Stage::Algorithm | Stage::Filter);
     let grace = spec.grace + REPORTING;
-    let mut metadata = metadata(spec.name(), &spec.job, &spec.owner);
+    let mut metadata = metadata(spec.name(), &spec.job, &spec.owner, spec.kind);
     metadata.labels.get_or_insert_default().extend([
         (COMPONENT_LABEL.to_owned(), spec.stage.to_string()),
         (COHORT_LABEL.to_owned(), spec.cohort.to_string()),
@@ -243,7 +244,7 @@ fn resources(spec: &PodSpec, settings: &Settings) -> ResourceRequirements {
     ResourceRequirements { limits: Some(amounts.clone()), requests: Some(amounts), claims: None }
 }
 
-/// Where configure finds the workflow's ConfigMap.
+/// Where configure finds the workflow: the keys of its ConfigMap or Secret, as files.
 const DOCUMENTS: &str = "/workflow";
 const DATA_VOLUME: &str = "data";
 const DOCUMENTS_VOLUME: &str = "workflow";
@@ -275,10 +276,7 @@ fn mounts(spec: &PodSpec, settings: &Settings) -> Vec<VolumeMount> {
             if settings.commands.filter_command.is_some() {
                 // The wrapper, and a place for what it keeps, which is not that of the other stages' logs.
                 mounts.push(part("bin", true));
-                mounts.push(VolumeMount {
-                    sub_path: Some(rounds::path(spec.round, Layout::FILTER)),
-                    ..part("adminlogs", false)
-                });
+                mounts.push(rounds::filter(spec.round));
             }
             mounts
         }
@@ -299,10 +297,16 @@ fn volumes(spec: &PodSpec, settings: &Settings) -> Vec<Volume> {
     };
     let mut volumes = vec![claim(DATA_VOLUME, volume_name(&spec.job))];
     if spec.stage == Stage::Configure {
-        volumes.push(Volume {
-            name: DOCUMENTS_VOLUME.to_owned(),
-            config_map: Some(ConfigMapVolumeSource { name: spec.job.to_string(), ..Default::default() }),
-            ..Default::default()
+        let (name, object) = (DOCUMENTS_VOLUME.to_owned(), spec.job.to_string());
+        volumes.push(match spec.kind {
+            Kind::ConfigMap => {
+                let config_map = Some(ConfigMapVolumeSource { name: object, ..Default::default() });
+                Volume { name, config_map, ..Default::default() }
+            }
+            Kind::Secret => {
+                let secret = Some(SecretVolumeSource { secret_name: Some(object), ..Default::default() });
+                Volume { name, secret, ..Default::default() }
+            }
         });
     }
     volumes.extend(results::volumes(spec.stage, settings));
@@ -312,7 +316,7 @@ fn volumes(spec: &PodSpec, settings: &Settings) -> Vec<Volume> {
     volumes
 }
 
-fn metadata(name: String, job: &JobId, owner: &Uid) -> ObjectMeta {
+fn metadata(name: String, job: &JobId, owner: &Uid, kind: Kind) -> ObjectMeta {
     let labels = BTreeMap::from([
         (MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()),
         (WORKFLOW_LABEL.to_owned(), job.to_string()),
@@ -324,7 +328,7 @@ fn metadata(name: String, job: &JobId, owner: &Uid) -> ObjectMeta {
         labels: Some(labels),
         owner_references: Some(vec![OwnerReference {
             api_version: "v1".to_owned(),
-            kind: "ConfigMap".to_owned(),
+            kind: kind.as_str().to_owned(),
             name: job.to_string(),
             uid: owner.0.clone(),
             // Blocking the owner's deletion would need a right that the engine does not have.

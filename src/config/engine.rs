@@ -1,4 +1,4 @@
-//! `[engine]`: the engine itself.
+//! `[engine]`: the engine itself. `[workflows]`: what it takes for one.
 
 use super::values::{Values, optional};
 use std::str::FromStr as _;
@@ -29,6 +29,19 @@ pub enum LogFormat {
     Human,
     /// One JSON object per line.
     Json,
+}
+
+/// `[workflows]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workflows {
+    /// Whether Secrets are workflows too, beside ConfigMaps.
+    pub secrets: bool,
+}
+
+impl Workflows {
+    pub(super) fn read(values: &mut Values) -> Self {
+        Self { secrets: values.switch("workflows.secrets") }
+    }
 }
 
 impl Engine {

@@ -6,8 +6,20 @@ use crate::plan::policy::{Cadence, Deadlines, LeaseTimes, Policy, Retries};
 impl Config {
     /// What plans depend on. What they do not – sizes, images of our own stages, the store – is not in it.
     pub fn plan_policy(&self) -> Policy {
-        let Self { limits, images, cadence, lease, waiting, retries, cleaning, storage, notify, environment, .. } =
-            self;
+        let Self {
+            limits,
+            images,
+            cadence,
+            lease,
+            waiting,
+            retries,
+            cleaning,
+            storage,
+            notify,
+            environment,
+            workflows,
+            ..
+        } = self;
         Policy {
             max_jobs: limits.max_jobs,
             resources: limits.resources(),
@@ -43,6 +55,7 @@ impl Config {
             },
             cleaning: cleaning.enabled,
             allowed_chain_ids: environment.allowed_chain_ids.clone(),
+            secrets: workflows.secrets,
             notify_start: notify.start_url.is_some(),
             notify_stop: notify.stop_url.is_some(),
         }
@@ -108,6 +121,7 @@ mod tests {
             ("OPERATOR_ENGINE__RETRIES__BACKOFF_MAX", "46s"),
             ("OPERATOR_ENGINE__CLEANING__ENABLED", "false"),
             ("OPERATOR_ENGINE__ENVIRONMENT__ALLOWED_CHAIN_IDS", "137"),
+            ("OPERATOR_ENGINE__WORKFLOWS__SECRETS", "true"),
             ("OPERATOR_ENGINE__NOTIFY__START_URL", "https://example.org/start"),
         ])
         .plan_policy();
@@ -146,6 +160,7 @@ mod tests {
             },
             cleaning: false,
             allowed_chain_ids: vec![137],
+            secrets: true,
             notify_start: true,
             notify_stop: false,
         };

@@ -174,6 +174,7 @@ const OTHERS: &[(&str, &str)] = &[
     ("notify.backoff_max", "1m"),
     ("notify.give_up_after", "1h"),
     ("http.listen", "[::1]:9000"),
+    ("workflows.secrets", "true"),
 ];
 
 #[test]

@@ -10,6 +10,7 @@ use crate::{
         Failure,
         action::Write,
         cohort::Cohorts,
+        kind::Kind,
         look::Look,
         pod::PodSpec,
         seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, VolumeSeen, WorkflowSeen},
@@ -48,6 +49,18 @@ impl<C: Cluster> Cluster for Counted<C> {
         self.count("list-workflows", self.inner.list_workflows(look, freshness)).await
     }
 
+    async fn list_secrets(&self, look: Look, freshness: Freshness) -> Result<Option<Listed<WorkflowSeen>>, Failure> {
+        match self.inner.list_secrets(look, freshness).await {
+            // Nothing was asked.
+            Ok(None) => Ok(None),
+            asked => self.count("list-secrets", async { asked }).await,
+        }
+    }
+
+    async fn namesake(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
+        self.count("find-namesake", self.inner.namesake(name)).await
+    }
+
     async fn read_workflow(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
         self.count("read-workflow", self.inner.read_workflow(name)).await
     }
@@ -84,8 +97,8 @@ impl<C: Cluster> Cluster for Counted<C> {
         self.count("list-volumes", self.inner.list_volumes()).await
     }
 
-    async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure> {
-        self.count("create-volume", self.inner.create_volume(job, owner)).await
+    async fn create_volume(&self, job: &JobId, owner: &Uid, kind: Kind) -> Result<VolumeSeen, Failure> {
+        self.count("create-volume", self.inner.create_volume(job, owner, kind)).await
     }
 
     async fn delete_volumes(&self, owners: &[Owner]) -> Result<(), Failure> {

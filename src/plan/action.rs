@@ -1,6 +1,7 @@
 //! What an executor may be told to do. Every write is idempotent or guarded by a version, a UID or a unique name.
 
 use super::{
+    kind::Kind,
     pod::PodSpec,
     seen::{LeaseSeen, Owner, Uid, Version},
     view::Ending,
@@ -45,6 +46,8 @@ pub enum Intent {
     ReadWorkflow,
     /// Look at one workflow with its document, consistently.
     ReadDocument,
+    /// Look whether a workflow of the other kind has the same name, consistently.
+    FindNamesake,
     /// Compare and swap a workflow's state and record.
     Write(Box<Write>),
     /// Create the volume, or find that it is there.
@@ -53,6 +56,8 @@ pub enum Intent {
         job: JobId,
         /// Its UID: the volume's owner.
         owner: Uid,
+        /// What the workflow is.
+        kind: Kind,
     },
     /// Create the pod, or find that it is there.
     CreatePod(Box<PodSpec>),
@@ -125,6 +130,7 @@ impl Intent {
             Self::RenewLease(_) => "renew-lease",
             Self::ReadWorkflow => "read-workflow",
             Self::ReadDocument => "read-document",
+            Self::FindNamesake => "find-namesake",
             Self::Write(write) => match write.step {
                 WriteStep::Claim => "claim",
                 WriteStep::Takeover => "takeover",

@@ -6,14 +6,16 @@
 use super::{
     Action, Intent, Now, Plan, Policy, Target, Verdict, WaitingOn,
     action::WriteStep,
-    guarded, queue,
+    guarded, kind,
+    namesake::{self, NameTrack},
+    queue,
     standing::Standing,
     step::Step,
     transition,
     view::{Tracked, View},
     write::write,
 };
-use crate::workflow::{Document, JobId, Resources, digest::Sha256, document::Fault, record::Ahead};
+use crate::workflow::{Document, Resources, digest::Sha256, document::Fault, record::Ahead};
 use jiff::Timestamp;
 
 /// Overrules the verdicts of pending workflows that nothing else stands against.
@@ -26,8 +28,9 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
         return; // What the others have together matters to nobody: this runs on every turn.
     }
     // What is under way has its slot, even from one that is older and was seen later.
-    let under_way =
-        queue.iter().filter(|(_, tracked)| tracked.busy.is_some() && turned_away(tracked, policy, now).is_none());
+    let under_way = queue
+        .iter()
+        .filter(|(name, tracked)| tracked.busy.is_some() && turned_away(view, name, tracked, policy, now).is_none());
     let claimed: Vec<Resources> = under_way.map(|(_, tracked)| wanted(tracked, policy)).collect();
     let max = usize::try_from(policy.max_jobs).unwrap_or(usize::MAX);
     let mut free = max.saturating_sub(view.running() + claimed.len());
@@ -37,7 +40,7 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
         // One that is in trouble keeps its place in the queue but does not hold up the others.
         let ready = matches!(plan.verdicts.get(name), Some(Verdict::Waiting(WaitingOn::Slot { .. })));
         // What is not taken takes no slot.
-        let no = turned_away(tracked, policy, now).is_some();
+        let no = turned_away(view, name, tracked, policy, now).is_some();
         let with_it = used.plus(wanted(tracked, policy));
         if !no && (free == 0 || !with_it.fits(policy.budget)) {
             if ready {
@@ -88,9 +91,13 @@ enum Away<'a> {
     Document(&'a [Fault]),
     TooLate(Timestamp),
     Chain(u64),
+    Name,
 }
 
-fn turned_away<'a>(tracked: &'a Tracked, policy: &Policy, now: Now) -> Option<Away<'a>> {
+fn turned_away<'a>(view: &View, name: &str, tracked: &'a Tracked, policy: &Policy, now: Now) -> Option<Away<'a>> {
+    if namesake::gives_way(view, name, tracked, policy) {
+        return Some(Away::Name);
+    }
     let until = tracked.seen.as_ref().and_then(|seen| seen.order.valid_until);
     let (document_until, chain) = match &tracked.document {
         Some(Err(faults)) => return Some(Away::Document(faults)),
@@ -106,13 +113,17 @@ fn turned_away<'a>(tracked: &'a Tracked, policy: &Policy, now: Now) -> Option<Aw
 
 fn admit(view: &View, name: &str, tracked: &Tracked, policy: &Policy, now: Now) -> Step {
     let finish = |record| write(name, tracked, policy, WriteStep::Finish, record);
-    if let Err(error) = name.parse::<JobId>() {
+    if let Err(error) = kind::job(name) {
         let fault = Fault { path: "metadata.name".to_owned(), message: error.to_string() };
         return finish(transition::refused(&view.me, Sha256::of(""), &[fault]));
     }
     let digest = tracked.document.as_ref().and_then(|document| document.as_ref().ok()).map(|document| document.sha256);
     let digest = digest.unwrap_or_else(|| Sha256::of(""));
-    match turned_away(tracked, policy, now) {
+    match turned_away(view, name, tracked, policy, now) {
+        Some(Away::Name) if tracked.name == NameTrack::Taken => {
+            return finish(namesake::refused(&view.me, digest, name));
+        }
+        Some(Away::Name) => return Step::act(name, Intent::FindNamesake),
         Some(Away::Document(faults)) => return finish(transition::refused(&view.me, digest, faults)),
         Some(Away::TooLate(until)) => {
             let message = format!("its order was valid until {until:.0}, and it had not begun by then; order it anew");

@@ -3,7 +3,8 @@
 use super::{
     Action, Failure, Intent, Now, Policy, Target,
     action::{Write, WriteStep},
-    seen::{LeaseSeen, Leaving, Owner, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, is_pod_of, pod_name},
+    kind, namesake,
+    seen::{LeaseSeen, Leaving, PodSeen, VolumeSeen, WaitingCause, WorkflowSeen, pod_name},
     trouble::{MAX, obstacle, trouble},
     view::{DocumentSeen, OwnLease, PodTrack, Quarantine, RecordSeen, Refused, Tracked, View, VolumeTrack},
 };
@@ -18,6 +19,8 @@ pub enum Answer {
     Workflow(Option<WorkflowSeen>),
     /// A workflow and its document; none: it does not exist.
     Document(Option<(WorkflowSeen, DocumentSeen)>),
+    /// The workflow of the other kind that has the same name, if there is one.
+    Namesake(Option<WorkflowSeen>),
     /// The volume, just made or found.
     Volume(VolumeSeen),
     /// The pod, just made or found.
@@ -146,6 +149,11 @@ impl View {
                     tracked.document = Some(document);
                 }
             }
+            (_, Answer::Namesake(other)) => {
+                if let Some(tracked) = self.workflows.get_mut(name) {
+                    tracked.name = namesake::learned(tracked, other.as_ref());
+                }
+            }
             (_, Answer::Volume(volume)) => {
                 let owner = self.workflows.get(name).and_then(Tracked::uid);
                 if owner.is_some() && owner != volume.owner.as_ref() {
@@ -201,7 +209,7 @@ impl View {
         if !matches!(&tracked.record, RecordSeen::Some(record) if record.holder == self.me) {
             return; // A list that overtook this answer shows that another process has it since.
         }
-        let Some((stage, job)) = write.record.phase.stage().zip(name.parse().ok()) else { return };
+        let Some((stage, job)) = write.record.phase.stage().zip(kind::job(name).ok()) else { return };
         let track = tracked.pods.entry(pod_name(&job, write.record.round, stage, write.record.attempt)).or_default();
         track.intended = true;
         track.since = now.mono;
@@ -246,43 +254,6 @@ impl View {
             }
             Failure::Denied { message } => trouble(tracked, message, policy.retries.backoff_first, now),
         }
-    }
-
-    fn pods_deleted(&mut self, intent: &Intent) {
-        let Intent::DeletePods { stage, owners } = intent else { return };
-        for owner in owners {
-            if let Some(tracked) = self.owned_by(owner) {
-                match stage {
-                    Some(stage) => tracked.pods.retain(|name, _| !is_pod_of(name, &owner.job, *stage)),
-                    None => tracked.pods.clear(),
-                }
-                tracked.trouble = None;
-            }
-        }
-    }
-
-    fn volumes_deleted(&mut self, intent: &Intent) {
-        let Intent::DeleteVolumes(owners) = intent else { return };
-        for owner in owners {
-            if let Some(tracked) = self.owned_by(owner) {
-                tracked.volume = VolumeTrack::Deleted;
-                tracked.trouble = None;
-            }
-        }
-    }
-
-    fn cleaning_failed(&mut self, intent: &Intent, failure: &Failure, policy: &Policy, now: Now) {
-        let (Intent::DeletePods { owners, .. } | Intent::DeleteVolumes(owners)) = intent else { return };
-        for owner in owners {
-            if let Some(tracked) = self.owned_by(owner) {
-                trouble(tracked, failure.to_string(), policy.cadence.attention, now);
-            }
-        }
-    }
-
-    /// The workflow that a deletion was about, if it is not another one of that name by now.
-    fn owned_by(&mut self, owner: &Owner) -> Option<&mut Tracked> {
-        self.workflows.get_mut(owner.job.as_str()).filter(|tracked| tracked.uid() == Some(&owner.uid))
     }
 }
 

@@ -5,7 +5,7 @@
 //! definite answer to every request. Otherwise it stays until such a request must long have been answered or given up.
 
 use super::{
-    Action, Intent, Now, Plan, Policy, Target,
+    Action, Intent, Now, Plan, Policy, Target, kind,
     lease::{Liveness, liveness},
     seen::{Owner, is_pod_of},
     standing::Standing,
@@ -26,7 +26,7 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
     let mut stages = Stage::ALL.map(|stage| (stage, Batch::default()));
     let (mut pods, mut volumes) = (Batch::default(), Batch::default());
     for (name, tracked) in &view.workflows {
-        let (Ok(job), Some(uid)) = (name.parse::<JobId>(), tracked.uid()) else { continue };
+        let (Ok(job), Some(uid)) = (kind::job(name), tracked.uid()) else { continue };
         let owner = Owner { job, uid: uid.clone() };
         match tracked.standing() {
             Standing::Running(record) if view.is_mine(record) && is_known_now(tracked, now, plan) => {

@@ -19,7 +19,9 @@ use super::{
     Action, Intent, Now, Policy, Verdict, WaitingOn,
     action::WriteStep,
     end::{Cause, End},
+    kind::{self, Kind},
     lease::{Liveness, liveness},
+    namesake::{self, NameTrack},
     pod::{deadline, spec_for},
     seen::{PodSeen, Progress, WaitingCause, pod_name},
     standing::Standing,
@@ -102,7 +104,7 @@ fn take_over(view: &View, name: &str, tracked: &Tracked, record: &Record, policy
 
 /// One step of a workflow of ours.
 fn drive(name: &str, tracked: &Tracked, record: &Record, policy: &Policy, now: Now) -> Step {
-    let (Ok(job), Some(stage)) = (name.parse::<JobId>(), record.phase.stage()) else {
+    let (Ok(job), Some(stage)) = (kind::job(name), record.phase.stage()) else {
         return Step::verdict(Verdict::Ignored);
     };
     let document = match &tracked.document {
@@ -165,7 +167,8 @@ impl Run<'_> {
             return Step::wait(on).until(self.now.mono + pause);
         }
         let Some(owner) = self.tracked.uid() else { return Step::verdict(Verdict::Ignored) };
-        let Some(spec) = spec_for(self.job, owner, document, self.record, self.stage, self.policy) else {
+        let kind = Kind::of(self.name);
+        let Some(spec) = spec_for(self.job, owner, kind, document, self.record, self.stage, self.policy) else {
             return self.without_pod(pod, Ended::DocumentChanged);
         };
         if let Some((cause, since)) = pod.and_then(|track| track.waiting)
@@ -175,7 +178,15 @@ impl Run<'_> {
             return self.without_pod(pod, Ended::waited(cause, &message, self.deadline_for(cause)));
         }
         if self.tracked.volume != VolumeTrack::Present {
-            return Step::act(self.name, Intent::CreateVolume { job: self.job.clone(), owner: owner.clone() });
+            match self.tracked.name {
+                NameTrack::Unknown if self.policy.secrets => return Step::act(self.name, Intent::FindNamesake),
+                NameTrack::Taken => {
+                    let record = namesake::refused(&self.record.holder, self.record.document, self.name);
+                    return write(self.name, self.tracked, self.policy, WriteStep::Finish, record);
+                }
+                NameTrack::Unknown | NameTrack::Ours => {}
+            }
+            return Step::act(self.name, Intent::CreateVolume { job: self.job.clone(), owner: owner.clone(), kind });
         }
         Step::act(self.name, Intent::CreatePod(Box::new(spec)))
     }

@@ -1,7 +1,7 @@
 //! The lists there are, and what was asked when. There is no watch: what is asked seldom is asked completely, what is asked
 //! often is cheap.
 
-use super::seen::Version;
+use super::{kind::Kind, seen::Version};
 use std::{collections::BTreeMap, time::Duration};
 
 /// The lists there are.
@@ -54,13 +54,33 @@ pub struct Looks {
     pub failed: BTreeMap<Look, (u32, Duration)>,
     /// The version of the last answer of each list.
     pub listed: BTreeMap<Look, Version>,
-    /// The newest version of workflows that any answer carried: a list must not be older.
+    /// The same of Secrets, where they are workflows. Versions of two kinds are not compared: each has a cache of its own.
+    pub secrets_listed: BTreeMap<Look, Version>,
+    /// The newest version of workflows that are ConfigMaps that any answer carried: a list must not be older.
     pub workflows: Version,
+    /// The newest version of workflows that are Secrets.
+    pub secrets: Version,
     /// The newest version of pods.
     pub pods: Version,
 }
 
 impl Looks {
+    /// Notes the version of an answer about workflows.
+    pub fn saw(&mut self, kind: Kind, version: Version) {
+        let newest = match kind {
+            Kind::ConfigMap => &mut self.workflows,
+            Kind::Secret => &mut self.secrets,
+        };
+        *newest = version.max(*newest);
+    }
+
+    /// The versions that lists must not be older than: of pods, or of workflows that are ConfigMaps; and of those that are
+    /// Secrets.
+    pub fn newest(&self, look: Look) -> (Version, Version) {
+        let pods = matches!(look, Look::Finished | Look::AuditPods);
+        (if pods { self.pods } else { self.workflows }, self.secrets)
+    }
+
     /// Whether everything was seen once.
     pub fn audited(&self) -> bool {
         Look::AUDIT.iter().all(|look| self.answered.contains_key(look))

@@ -5,7 +5,9 @@
 
 use super::{
     Now, Policy,
+    kind::Kind,
     look::Look,
+    namesake::NameTrack,
     seen::{LeaseSeen, Listed, PodSeen, Progress, Version, VolumeSeen, WorkflowSeen},
     standing::Standing,
     trouble,
@@ -30,10 +32,7 @@ impl View {
         if let Some(begun) = self.looks.busy.remove(&look) {
             self.looks.answered.insert(look, begun);
         }
-        let last = self.looks.listed.entry(look).or_default();
-        let newer = version >= *last;
-        *last = version.max(*last);
-        newer
+        is_newer(self.looks.listed.entry(look).or_default(), version)
     }
 
     /// Notes that a list could not be had; it is asked for again after a pause that grows.
@@ -49,18 +48,28 @@ impl View {
         self.looks.failed.insert(look, (failures, now.mono + pause));
     }
 
-    /// Adds a list of workflows.
+    /// Adds a list of workflows that are ConfigMaps.
     pub fn workflows_listed(&mut self, look: Look, list: Listed<WorkflowSeen>, now: Now) {
-        if !self.look_answered(look, list.version) {
-            return;
+        if self.look_answered(look, list.version) {
+            self.of_kind_listed(Kind::ConfigMap, look, list, now);
         }
-        self.looks.workflows = self.looks.workflows.max(list.version);
+    }
+
+    /// Adds the list of workflows that are Secrets, which belongs to the same look.
+    pub fn secrets_listed(&mut self, look: Look, list: Listed<WorkflowSeen>, now: Now) {
+        if is_newer(self.looks.secrets_listed.entry(look).or_default(), list.version) {
+            self.of_kind_listed(Kind::Secret, look, list, now);
+        }
+    }
+
+    fn of_kind_listed(&mut self, kind: Kind, look: Look, list: Listed<WorkflowSeen>, now: Now) {
+        self.looks.saw(kind, list.version);
         self.news |= look == Look::AuditWorkflows;
         let listed: BTreeSet<String> = list.items.iter().map(|seen| seen.name.clone()).collect();
         for seen in list.items {
             self.see_workflow(seen, now);
         }
-        for (name, tracked) in &mut self.workflows {
+        for (name, tracked) in self.workflows.iter_mut().filter(|(name, _)| Kind::of(name) == kind) {
             let known_then = tracked.seen.as_ref().is_some_and(|seen| seen.version <= list.version);
             let in_scope = match look {
                 Look::AuditWorkflows => matches!(tracked.standing(), Standing::Running(_) | Standing::Broken(_)),
@@ -81,7 +90,7 @@ impl View {
 
     /// Adds what is known of one workflow.
     pub fn see_workflow(&mut self, seen: WorkflowSeen, now: Now) {
-        self.looks.workflows = self.looks.workflows.max(seen.version);
+        self.looks.saw(Kind::of(&seen.name), seen.version);
         let tracked = self.workflows.entry(seen.name.clone()).or_insert_with(Tracked::unknown);
         if let Some(old) = &tracked.seen {
             let known = seen.version == old.version && seen.uid == old.uid && !tracked.stale;
@@ -100,6 +109,9 @@ impl View {
         } else if tracked.volume == VolumeTrack::Present {
             // Seen before its workflow was, so whose it is was not compared. Making it again, or the next audit, tells.
             tracked.volume = VolumeTrack::Unknown;
+        }
+        if matches!(tracked.record, RecordSeen::None) && seen.status.is_some() {
+            tracked.name = NameTrack::Unknown;
         }
         tracked.record = match &seen.status {
             None => RecordSeen::None,
@@ -278,12 +290,11 @@ impl View {
             !over || tracked.busy.is_some() || tracked.stale
         });
     }
+}
 
-    /// The version that lists of workflows, and of pods, must not be older than.
-    pub fn newest(&self, look: Look) -> Version {
-        match look {
-            Look::Finished | Look::AuditPods => self.looks.pods,
-            _ => self.looks.workflows,
-        }
-    }
+/// Whether an answer of this version may be believed, after the last one of the same list.
+fn is_newer(last: &mut Version, version: Version) -> bool {
+    let newer = version >= *last;
+    *last = version.max(*last);
+    newer
 }

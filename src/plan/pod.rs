@@ -2,6 +2,7 @@
 
 use super::{
     cohort::Cohort,
+    kind::Kind,
     policy::Policy,
     seen::{Uid, pod_name},
 };
@@ -16,6 +17,8 @@ pub struct PodSpec {
     pub job: JobId,
     /// The workflow's UID: the pod's owner.
     pub owner: Uid,
+    /// What the workflow is: where configure reads it from.
+    pub kind: Kind,
     /// The round: which of the document's stages it is for.
     pub round: u32,
     /// The stage: the label `component`.
@@ -96,6 +99,11 @@ impl Subject {
 }
 
 impl PodSpec {
+    /// What its workflow is called.
+    pub fn workflow(&self) -> String {
+        self.kind.call(self.job.as_str())
+    }
+
     /// The pod's name: deterministic, so that creating it twice is impossible.
     pub fn name(&self) -> String {
         pod_name(&self.job, self.round, self.stage, self.attempt)
@@ -107,6 +115,7 @@ impl PodSpec {
 pub fn spec_for(
     job: &JobId,
     owner: &Uid,
+    kind: Kind,
     document: Option<&Arc<Document>>,
     record: &Record,
     stage: Stage,
@@ -140,6 +149,7 @@ pub fn spec_for(
     Some(PodSpec {
         job: job.clone(),
         owner: owner.clone(),
+        kind,
         round: record.round,
         stage,
         attempt: record.attempt,

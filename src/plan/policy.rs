@@ -36,6 +36,8 @@ pub struct Policy {
     pub cleaning: bool,
     /// The chains whose orders are taken; empty: all.
     pub allowed_chain_ids: Vec<u64>,
+    /// Whether Secrets are workflows too.
+    pub secrets: bool,
     /// Whether somebody is to be told of starts.
     pub notify_start: bool,
     /// Whether somebody is to be told of ends.
@@ -157,6 +159,7 @@ impl Default for Policy {
             },
             cleaning: true,
             allowed_chain_ids: Vec::new(),
+            secrets: false,
             notify_start: false,
             notify_stop: false,
         }

@@ -41,7 +41,7 @@ pub struct Listed<T> {
 /// A workflow's metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkflowSeen {
-    /// Its name. Not necessarily a job id: people label what they like.
+    /// What it is called ([`super::kind`]). Not necessarily after a job id: people label what they like.
     pub name: String,
     /// Its UID.
     pub uid: Uid,
@@ -68,7 +68,7 @@ pub struct PodSeen {
     pub uid: Uid,
     /// The version it was seen at.
     pub version: Version,
-    /// The name of its workflow, by its label.
+    /// What its workflow is called, by its label and the kind of its owner.
     pub workflow: String,
     /// The UID of its owner.
     pub owner: Option<Uid>,
@@ -134,7 +134,7 @@ pub enum WaitingCause {
 /// A workflow's volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeSeen {
-    /// The name of its workflow, by its label.
+    /// What its workflow is called, by its label and the kind of its owner.
     pub workflow: String,
     /// Its UID.
     pub uid: Uid,

@@ -4,6 +4,7 @@ pub use super::track::{Ending, PodTrack, Refused};
 use super::{
     Now, Policy,
     look::{Look, Looks},
+    namesake::NameTrack,
     seen::{LeaseSeen, Uid, Version, WorkflowSeen, pod_name},
     standing::Standing,
 };
@@ -87,6 +88,8 @@ pub struct Tracked {
     pub pods: BTreeMap<String, Box<PodTrack>>,
     /// Whether its volume is there.
     pub volume: VolumeTrack,
+    /// Whether its name is another one's.
+    pub name: NameTrack,
     /// An action about it is under way: the action's name.
     pub busy: Option<&'static str>,
     /// What we know may be outdated: look before acting.
@@ -181,8 +184,10 @@ impl View {
     /// not show it any more. So where there are others, the active ones must have been listed no earlier than the pending.
     pub fn counted(&self) -> bool {
         let alone = self.leases.values().all(|track| track.seen.as_ref().is_none_or(|lease| lease.holder.is_empty()));
-        let version = |look| self.looks.listed.get(&look).copied().unwrap_or_default();
-        alone || version(Look::AuditWorkflows) >= version(Look::Attention)
+        let listed = |look| self.looks.listed.get(&look).copied().unwrap_or_default();
+        let secrets = |look| self.looks.secrets_listed.get(&look).copied().unwrap_or_default();
+        let (all, new) = (Look::AuditWorkflows, Look::Attention);
+        alone || (listed(all) >= listed(new) && secrets(all) >= secrets(new))
     }
 
     /// How many workflows are claimed and not at their end, whoever holds them. One that is being deleted counts while a
@@ -205,6 +210,7 @@ impl Tracked {
             document: None,
             pods: BTreeMap::new(),
             volume: VolumeTrack::Unknown,
+            name: NameTrack::Unknown,
             busy: None,
             stale: true,
             trouble: None,

@@ -10,6 +10,7 @@ use crate::{
         Failure,
         action::Write,
         cohort::Cohorts,
+        kind::{self, Kind},
         look::Look,
         pod::PodSpec,
         seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, VolumeSeen, WorkflowSeen, volume_name},
@@ -22,7 +23,16 @@ use std::time::Duration;
 #[async_trait]
 impl Cluster for Sandbox {
     async fn list_workflows(&self, look: Look, _: Freshness) -> Result<Listed<WorkflowSeen>, Failure> {
-        Ok(self.store().list_workflows(look))
+        Ok(self.store().list_workflows(Kind::ConfigMap, look))
+    }
+
+    async fn list_secrets(&self, look: Look, _: Freshness) -> Result<Option<Listed<WorkflowSeen>>, Failure> {
+        let store = self.store();
+        Ok(store.secrets.then(|| store.list_workflows(Kind::Secret, look)))
+    }
+
+    async fn namesake(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
+        Ok(self.workflow(&kind::namesake(name)).filter(|seen| seen.state.is_some()))
     }
 
     async fn read_workflow(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
@@ -84,10 +94,10 @@ impl Cluster for Sandbox {
         Ok(Listed { items: store.volumes.values().cloned().collect(), version: store.version() })
     }
 
-    async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure> {
+    async fn create_volume(&self, job: &JobId, owner: &Uid, kind: Kind) -> Result<VolumeSeen, Failure> {
         let (volume, made, kept) = {
             let mut store = self.store();
-            let (volume, made) = store.create_volume(job, owner);
+            let (volume, made) = store.create_volume(job, owner, kind);
             (volume, made, store.volumes.contains_key(&volume_name(job)))
         };
         if made && kept {

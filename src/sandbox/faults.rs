@@ -6,6 +6,7 @@ use crate::{
         Failure,
         action::Write,
         cohort::Cohorts,
+        kind::Kind,
         look::Look,
         pod::PodSpec,
         seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, VolumeSeen, WorkflowSeen},
@@ -118,6 +119,18 @@ impl Cluster for Faulty {
         self.call("list_workflows", "", self.inner.list_workflows(look, freshness)).await
     }
 
+    async fn list_secrets(&self, look: Look, freshness: Freshness) -> Result<Option<Listed<WorkflowSeen>>, Failure> {
+        match self.inner.list_secrets(look, freshness).await {
+            // No call was made.
+            Ok(None) => Ok(None),
+            asked => self.call("list_secrets", "", async { asked }).await,
+        }
+    }
+
+    async fn namesake(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
+        self.call("namesake", name, self.inner.namesake(name)).await
+    }
+
     async fn read_workflow(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
         self.call("read_workflow", name, self.inner.read_workflow(name)).await
     }
@@ -154,8 +167,8 @@ impl Cluster for Faulty {
         self.call("list_volumes", "", self.inner.list_volumes()).await
     }
 
-    async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure> {
-        self.call("create_volume", job.as_str(), self.inner.create_volume(job, owner)).await
+    async fn create_volume(&self, job: &JobId, owner: &Uid, kind: Kind) -> Result<VolumeSeen, Failure> {
+        self.call("create_volume", job.as_str(), self.inner.create_volume(job, owner, kind)).await
     }
 
     async fn delete_volumes(&self, owners: &[Owner]) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ use crate::{
         Failure,
         action::Write,
         cohort::Cohorts,
+        kind::{self, Kind},
         look::Look,
         pod::PodSpec,
         seen::{
@@ -31,6 +32,8 @@ pub(super) struct Store {
     pub(super) volumes: BTreeMap<String, VolumeSeen>,
     pub(super) leases: BTreeMap<String, LeaseSeen>,
     pub(super) turn: Option<Turn>,
+    /// Whether Secrets are workflows.
+    pub(super) secrets: bool,
     pub(super) history: History,
 }
 
@@ -124,13 +127,14 @@ impl Store {
         true
     }
 
-    pub(super) fn list_workflows(&self, look: Look) -> Listed<WorkflowSeen> {
+    pub(super) fn list_workflows(&self, kind: Kind, look: Look) -> Listed<WorkflowSeen> {
         let states: &[State] = match look {
             Look::Attention => &[State::Pending, State::Stopping],
             Look::Stopping => &[State::Stopping],
             _ => &[State::Active],
         };
         let in_scope = |seen: &&WorkflowSeen| match look {
+            _ if Kind::of(&seen.name) != kind => false,
             Look::Owed => owes(seen),
             _ => seen.state.is_some_and(|state| states.contains(&state)),
         };
@@ -155,7 +159,7 @@ impl Store {
             name: name.clone(),
             uid: self.next_uid(),
             version: self.next_version(),
-            workflow: spec.job.to_string(),
+            workflow: spec.workflow(),
             owner: Some(spec.owner.clone()),
             cohort: Some(spec.cohort),
             deleting: false,
@@ -227,13 +231,13 @@ impl Store {
         }
     }
 
-    pub(super) fn create_volume(&mut self, job: &JobId, owner: &Uid) -> (VolumeSeen, bool) {
+    pub(super) fn create_volume(&mut self, job: &JobId, owner: &Uid, kind: Kind) -> (VolumeSeen, bool) {
         let name = volume_name(job);
         if let Some(volume) = self.volumes.get(&name) {
             return (volume.clone(), false);
         }
         let (uid, version) = (self.next_uid(), self.next_version());
-        let volume = VolumeSeen { workflow: job.to_string(), uid, version, owner: Some(owner.clone()) };
+        let volume = VolumeSeen { workflow: kind.call(job.as_str()), uid, version, owner: Some(owner.clone()) };
         self.volumes.insert(name.clone(), volume.clone());
         if !self.has_owner(owner) {
             self.volumes.remove(&name);
@@ -249,7 +253,7 @@ impl Store {
     /// The workflows whose volumes were there, and are not now.
     pub(super) fn delete_volumes(&mut self, owners: &[Owner]) -> Vec<JobId> {
         let is_theirs = |volume: &&VolumeSeen| owners.iter().any(|owner| volume.owner.as_ref() == Some(&owner.uid));
-        let deleted = self.volumes.values().filter(is_theirs).filter_map(|volume| volume.workflow.parse().ok());
+        let deleted = self.volumes.values().filter(is_theirs).filter_map(|volume| kind::job(&volume.workflow).ok());
         let deleted: Vec<JobId> = deleted.collect();
         for job in &deleted {
             self.volumes.remove(&volume_name(job));
@@ -285,10 +289,6 @@ impl Store {
         self.leases.remove(&lease.name);
         self.next_version();
         Ok(())
-    }
-
-    pub(super) fn kill_all(&mut self) {
-        self.pods.values().for_each(|pod| pod.stop.kill());
     }
 
     pub(super) fn running(&self) -> usize {

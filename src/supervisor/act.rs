@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 /// What a list brought.
 pub(super) enum Evidence {
-    Workflows(Listed<WorkflowSeen>),
+    /// ConfigMaps; and Secrets, where they are workflows.
+    Workflows(Listed<WorkflowSeen>, Option<Listed<WorkflowSeen>>),
     Pods(Listed<PodSeen>),
     Volumes(Listed<VolumeSeen>),
     Leases(Listed<LeaseSeen>),
@@ -26,19 +27,29 @@ pub(super) async fn look(
     cluster: &dyn Cluster,
     look: Look,
     cohorts: &Cohorts,
-    newest: Version,
+    (newest, newest_secret): (Version, Version),
 ) -> Result<Evidence, Failure> {
-    let cached = Freshness::NotOlderThan(newest);
+    let (cached, cached_secrets) = (Freshness::NotOlderThan(newest), Freshness::NotOlderThan(newest_secret));
     Ok(match look {
-        Look::Attention | Look::Stopping | Look::Owed => {
-            Evidence::Workflows(cluster.list_workflows(look, cached).await?)
-        }
-        Look::AuditWorkflows => Evidence::Workflows(cluster.list_workflows(look, Freshness::Consistent).await?),
+        Look::Attention | Look::Stopping | Look::Owed => workflows(cluster, look, cached, cached_secrets).await?,
+        Look::AuditWorkflows => workflows(cluster, look, Freshness::Consistent, Freshness::Consistent).await?,
         Look::Finished => Evidence::Pods(cluster.list_pods(look, cohorts, cached).await?),
         Look::AuditPods => Evidence::Pods(cluster.list_pods(look, &Cohorts::All, Freshness::Consistent).await?),
         Look::AuditVolumes => Evidence::Volumes(cluster.list_volumes().await?),
         Look::Leases => Evidence::Leases(cluster.list_leases().await?),
     })
+}
+
+/// One look is both lists: what one of them does not say, nobody may think that it said.
+async fn workflows(
+    cluster: &dyn Cluster,
+    look: Look,
+    fresh: Freshness,
+    fresh_secrets: Freshness,
+) -> Result<Evidence, Failure> {
+    let lists = (cluster.list_workflows(look, fresh), cluster.list_secrets(look, fresh_secrets));
+    let (config_maps, secrets) = futures::try_join!(lists.0, lists.1)?;
+    Ok(Evidence::Workflows(config_maps, secrets))
 }
 
 /// Carries out one intent.
@@ -66,8 +77,9 @@ pub(super) async fn act(
         }
         Intent::ReadWorkflow => Answer::Workflow(cluster.read_workflow(workflow).await?),
         Intent::ReadDocument => Answer::Document(cluster.read_document(workflow).await?.map(parsed)),
+        Intent::FindNamesake => Answer::Namesake(cluster.namesake(workflow).await?),
         Intent::Write(write) => Answer::Workflow(Some(cluster.write_workflow(workflow, write).await?)),
-        Intent::CreateVolume { job, owner } => Answer::Volume(cluster.create_volume(job, owner).await?),
+        Intent::CreateVolume { job, owner, kind } => Answer::Volume(cluster.create_volume(job, owner, *kind).await?),
         Intent::CreatePod(spec) => Answer::Pod(cluster.create_pod(spec).await?),
         Intent::ReadPod { name } => Answer::PodRead(cluster.read_pod(name).await?),
         Intent::EndPod { name, uid, .. } => Answer::Leaving(cluster.end_pod(name, uid).await?),

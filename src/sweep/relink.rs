@@ -4,6 +4,7 @@
 
 use super::{SweepError, Sweeper, decide::Manifest, held::Workflow, settle::said_by, shelf::limited, work::PAGE};
 use crate::{
+    plan::kind,
     storage::{Relinked, ResultStore, Stored},
     workflow::{JobId, ResultId, report::with_causes},
 };
@@ -53,7 +54,7 @@ impl Sweeper {
             let mut recorded: BTreeMap<&str, Vec<Stored>> = BTreeMap::new();
             for seen in &page.workflows {
                 let workflow = Workflow::of(seen.state, seen.status.as_deref(), seen.created);
-                let (Workflow::Done(held), Ok(job)) = (workflow, seen.name.parse()) else { continue };
+                let (Workflow::Done(held), Ok(job)) = (workflow, kind::job(&seen.name)) else { continue };
                 let job: &JobId = &job;
                 let is_there = |stage: &u32| held.results.get(stage).is_some_and(|kept| kept.deleted_at.is_none());
                 for (stage, (store, _, root)) in held.places().filter(|(stage, _)| is_there(stage)) {

@@ -64,7 +64,7 @@ impl Run<'_> {
         let mut seen = None;
         if !self.dry_run {
             // Between the list and now much may have happened; of this one, nothing is acted upon that is not so now.
-            let read = limited(self.request_timeout, self.archive.read(job.as_str())).await;
+            let read = limited(self.request_timeout, work.read(self.archive, job)).await;
             seen = match read {
                 Ok(seen) => seen,
                 Err(error) => {
@@ -240,7 +240,7 @@ impl Run<'_> {
             Ok(Ok(())) => Fate::RecordDeleted,
             // Somebody deleted it, or changed it: the next run looks again.
             Ok(Err(Failure::NotFound | Failure::Conflict)) => Fate::Kept,
-            Ok(Err(failure)) => failed(&format!("its ConfigMap could not be deleted: {failure}")),
+            Ok(Err(failure)) => failed(&format!("its record could not be deleted: {failure}")),
             Err(_) => failed(&format!("no answer within {:?}", self.request_timeout)),
         }
     }

@@ -9,7 +9,12 @@ use super::{
 };
 use crate::{
     cluster::archive::Archive,
-    plan::{Failure, seen::WorkflowSeen},
+    plan::{
+        Failure,
+        kind::{self, Kind},
+        namesake::{Rank, rank},
+        seen::WorkflowSeen,
+    },
     storage::Stored,
     workflow::{JobId, ResultId},
 };
@@ -27,8 +32,27 @@ pub(super) const PAGE: u32 = 500;
 pub(super) struct Work {
     /// What the cluster said when all were listed.
     pub(super) workflow: Workflow,
+    /// What it is called; of two workflows of one job, the one that is the job.
+    pub(super) name: Option<(Rank, String)>,
     /// Where something of it is, or is said to be.
     pub(super) items: Vec<Item>,
+}
+
+impl Work {
+    /// The job's workflow as it is now, whatever it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of the cluster.
+    pub(super) async fn read(&self, archive: &dyn Archive, job: &JobId) -> Result<Option<WorkflowSeen>, Failure> {
+        if let Some((_, name)) = &self.name {
+            return archive.read(name).await;
+        }
+        match archive.read(&Kind::ConfigMap.call(job.as_str())).await? {
+            Some(found) => Ok(Some(found)),
+            None => archive.read(&Kind::Secret.call(job.as_str())).await,
+        }
+    }
 }
 
 /// Something of a workflow in one store.
@@ -56,8 +80,8 @@ pub(super) type Agenda = BTreeMap<JobId, Work>;
 /// Adds what a store has.
 pub(super) fn listed(agenda: &mut Agenda, shelf: usize, store: &str, found: impl Iterator<Item = Stored>) {
     for Stored { job: id, root } in found {
-        let work =
-            agenda.entry(id.job().clone()).or_insert_with(|| Work { workflow: Workflow::Gone, items: Vec::new() });
+        let gone = || Work { workflow: Workflow::Gone, name: None, items: Vec::new() };
+        let work = agenda.entry(id.job().clone()).or_insert_with(gone);
         work.items.push(Item::new(id, Some(shelf), store, root, true));
     }
 }
@@ -89,7 +113,7 @@ pub(super) async fn recorded(
         let late = |_| Failure::NotDone { error: format!("no answer within {limit:?}"), after: None };
         let page = asked.map_err(late)??;
         for seen in &page.workflows {
-            if let Ok(job) = seen.name.parse() {
+            if let Ok(job) = kind::job(&seen.name) {
                 add(agenda, job, seen, shelves, rules);
             }
         }
@@ -101,20 +125,25 @@ pub(super) async fn recorded(
 }
 
 fn add(agenda: &mut Agenda, job: JobId, seen: &WorkflowSeen, shelves: &[Shelf], rules: Rules<'_>) {
+    let rank = rank(seen);
+    if agenda.get(&job).and_then(|work| work.name.as_ref()).is_some_and(|(other, _)| *other < rank) {
+        return; // What is stored is its namesake's; its own record waits until that one's is gone.
+    }
     let workflow = Workflow::of(seen.state, seen.status.as_deref(), seen.created);
     if let Workflow::Done(held) = &workflow {
         let there = held.results.values().filter(|kept| kept.deleted_at.is_none()).flat_map(|kept| &kept.places);
         there.for_each(|(store, ..)| shelves.iter().for_each(|shelf| shelf.promises(store)));
     }
+    let name = Some((rank, seen.name.clone()));
     let missing = match &workflow {
         Workflow::Done(held) => promised(held, &job, agenda.get(&job), shelves, rules),
         _ => Vec::new(),
     };
     if let Some(work) = agenda.get_mut(&job) {
-        work.workflow = workflow;
+        (work.workflow, work.name) = (workflow, name);
         work.items.extend(missing);
     } else if !missing.is_empty() || record_may_go(&workflow, !rules.all_listed, rules.policy, rules.moment) {
-        agenda.insert(job, Work { workflow, items: missing });
+        agenda.insert(job, Work { workflow, name, items: missing });
     }
 }
 

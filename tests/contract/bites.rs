@@ -15,6 +15,7 @@ use operator_engine::{
         Failure,
         action::Write,
         cohort::Cohorts,
+        kind::Kind,
         look::Look,
         pod::PodSpec,
         seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen},
@@ -283,14 +284,14 @@ impl Cluster for Flawed {
         self.inner.list_volumes().await
     }
 
-    async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure> {
+    async fn create_volume(&self, job: &JobId, owner: &Uid, kind: Kind) -> Result<VolumeSeen, Failure> {
         if self.has(Flaw::VolumeReplaces) {
             let volumes = self.inner.list_volumes().await?.items;
             for volume in volumes.into_iter().filter(|volume| volume.workflow == job.as_str()) {
                 self.inner.delete_volumes(&[Owner { job: job.clone(), uid: volume.owner.unwrap() }]).await?;
             }
         }
-        self.inner.create_volume(job, owner).await
+        self.inner.create_volume(job, owner, kind).await
     }
 
     async fn delete_volumes(&self, owners: &[Owner]) -> Result<(), Failure> {

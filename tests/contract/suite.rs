@@ -22,6 +22,7 @@ use operator_engine::{
         action::{Write, WriteStep},
         cohort::Cohort,
         end::End,
+        kind::Kind,
         pod::{PodSpec, Task},
         seen::{Owner, Uid, WorkflowSeen},
         transition,
@@ -217,6 +218,7 @@ pub(crate) fn spec(name: &str, owner: &Uid, stage: Stage, attempt: u32) -> PodSp
     PodSpec {
         job: job(name),
         owner: owner.clone(),
+        kind: Kind::ConfigMap,
         round: 0,
         stage,
         attempt,

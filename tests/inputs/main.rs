@@ -8,6 +8,8 @@
 mod bucket;
 mod fetching;
 mod kubo;
+#[path = "../servers/python.rs"]
+mod python;
 #[path = "../servers/server.rs"]
 mod server;
 mod wallets;

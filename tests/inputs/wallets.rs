@@ -1,5 +1,6 @@
-//! Signatures, byte for byte those of the library that providers check them with (PyPI's eth-account).
+//! Signatures, byte for byte those of the libraries that providers check them with (PyPI's eth-account and web3).
 
+use crate::python::python;
 use operator_engine::ethereum::{Address, OperatorKey, Signature, keccak256};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,15 +19,6 @@ struct Case {
     address: String,
     signature: String,
     of_hash: String,
-}
-
-/// The Python of `tests/servers`, which has the library.
-fn python() -> String {
-    let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/build");
-    let output = Command::new(build).args(["--list", "python"]).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("python ")).unwrap_or_else(|| panic!("{text}"));
-    line.to_owned()
 }
 
 #[test]

@@ -204,6 +204,62 @@ pub(crate) async fn a_person_follows_stops_and_deletes_workflows(cluster: &'stat
     ended.refusal();
 }
 
+pub(crate) async fn a_submitter_with_the_right_to_do_so_uses_secrets(cluster: &'static Cluster) {
+    let namespace = Namespace::new(cluster, "submit-secrets").await;
+    let person = Person::new(&namespace).await;
+    person.write("job.json", DOCUMENT);
+    let manifest = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hidden"},
+        "stringData": {"workflow.json": DOCUMENT}});
+    person.write("hidden.json", manifest.to_string());
+    assert_eq!(person.run(&["submit", "job.json", "--name", "open"]).await.code, 0);
+
+    // Without the right: told so, and what is a ConfigMap is found all the same.
+    let denied = person.run(&["submit", "hidden.json", "-o", "json"]).await;
+    assert!(denied.code == 1 && denied.refusal().contains("secrets"), "{denied:?}");
+    assert_eq!(person.run(&["show", "open", "--secrets"]).await.code, 0);
+    let listed = person.run(&["list", "--secrets", "-o", "json"]).await;
+    assert!(listed.code == 0 && listed.json()[0]["name"] == "open", "{listed:?}");
+    assert!(listed.err.contains("workflows that are Secrets are not shown"), "{listed:?}");
+    let denied = person.run(&["show", "hidden", "--secrets", "-o", "json"]).await;
+    assert!(denied.code == 1 && denied.refusal().contains("secrets"), "{denied:?}");
+
+    let rights = json!({"metadata": {"name": "secrets"},
+        "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "create", "patch", "delete"]}]});
+    let binding = json!({"metadata": {"name": "secrets"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "secrets"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user(cluster)}]});
+    let post = PostParams::default();
+    let roles: Api<Role> = Api::namespaced(cluster.admin.clone(), &namespace.name);
+    roles.create(&post, &serde_json::from_value(rights).unwrap()).await.unwrap();
+    let bindings: Api<RoleBinding> = Api::namespaced(cluster.admin.clone(), &namespace.name);
+    bindings.create(&post, &serde_json::from_value(binding).unwrap()).await.unwrap();
+    eventually("the person may list Secrets", PATIENCE, async || {
+        person.run(&["list", "--secrets"]).await.err.is_empty().then_some(())
+    })
+    .await;
+
+    assert_eq!(person.run(&["submit", "hidden.json"]).await.code, 0);
+    assert_eq!(person.run(&["submit", "job.json", "--name", "bare", "--secret"]).await.code, 0);
+    let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(cluster.admin.clone(), &namespace.name);
+    for name in ["hidden", "bare"] {
+        let secret = secrets.get(name).await.unwrap();
+        assert_eq!(secret.labels()[STATE_LABEL], "pending");
+        assert_eq!(secret.data.unwrap()["workflow.json"].0, DOCUMENT.as_bytes());
+        assert!(namespace.workflows.get_opt(name).await.unwrap().is_none());
+        let ended = person.run(&["show", name, "-o", "json"]).await;
+        assert!(ended.code == 4 && ended.refusal().contains("--secrets"), "{ended:?}");
+        let shown = person.run(&["show", name, "--secrets", "-o", "json"]).await.json();
+        assert_eq!((&shown["name"], &shown["kind"]), (&json!(name), &json!("Secret")));
+    }
+    let table = person.run(&["list", "--secrets"]).await.out;
+    assert!(table.starts_with("NAME    KIND") && table.lines().count() == 4, "{table}");
+    assert!(person.run(&["stop", "hidden", "--secrets"]).await.out.contains("hidden is being stopped"));
+    assert_eq!(secrets.get("hidden").await.unwrap().labels()[STATE_LABEL], "stopping");
+    assert_eq!(person.run(&["delete", "bare"]).await.code, 4);
+    assert_eq!(person.run(&["delete", "bare", "--secrets"]).await.code, 0);
+    assert!(secrets.get_opt("bare").await.unwrap().is_none());
+}
+
 pub(crate) async fn what_is_no_workflow_or_not_allowed_is_left_alone_and_told(cluster: &'static Cluster) {
     let namespace = Namespace::new(cluster, "strangers").await;
     let person = Person::new(&namespace).await;

@@ -1,8 +1,9 @@
 //! Kubernetes keeps the contract of `Cluster`: the very checks that the cluster in memory passes.
 //!
-//! One subject serves them all. Nobody plays a kubelet by a script here: the checks do it by hand.
+//! Twice: with ConfigMaps, and with Secrets where these are workflows. One subject serves all of one kind. Nobody plays a kubelet by a script here: the checks do it by hand.
 
 use crate::{
+    as_secrets::AsSecrets,
     cluster::Cluster,
     contract_home::suite::{self, Subject},
     kubelet,
@@ -11,15 +12,15 @@ use crate::{
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use operator_engine::{
     cluster::{
-        self, command,
+        self, Freshness, command,
         kube::{Kube, connect},
         manifest::Settings,
     },
-    plan::end::End,
+    plan::{self, end::End, kind::Kind, look::Look},
     pod::configure::FetchPolicy,
     storage::{Target, Targets},
     workflow::{State, record::STATE_LABEL},
@@ -33,21 +34,35 @@ use std::{
 };
 use tokio::sync::OnceCell;
 
+/// Where workflows are Secrets.
+pub(crate) const SECRETS: &str = "contract-secrets";
+/// What holds for ConfigMaps alone; [`a_secret_without_the_label_is_never_read`] says what holds for Secrets.
+const OF_CONFIG_MAPS: &str = "what_is_no_workflow_is_read_and_in_no_page";
+
 /// A test for each check.
 pub(crate) fn tests() -> Vec<Test> {
-    let checks = suite::checks().into_iter();
     let test = |(name, check): (&str, suite::Check)| Test {
         name: format!("contract::{name}"),
         group: Group::Together,
         body: Box::new(move |cluster| Box::pin(async move { check(hands(cluster).await).await })),
     };
-    checks.map(test).collect()
+    let of_secrets = |(name, check): (&str, suite::Check)| Test {
+        name: format!("contract::secrets::{name}"),
+        group: Group::Together,
+        body: Box::new(move |cluster| Box::pin(async move { check(hands_with_secrets(cluster).await).await })),
+    };
+    let (all, most) = (suite::checks(), suite::checks().into_iter().filter(|(name, _)| *name != OF_CONFIG_MAPS));
+    assert_eq!(most.clone().count(), all.len() - 1, "{OF_CONFIG_MAPS} is a check");
+    all.into_iter().map(test).chain(most.map(of_secrets)).collect()
 }
 
 /// A namespace, as an engine sees it and as everybody else acts on it.
 struct Hands {
-    namespace: Namespace,
-    kube: Arc<Kube>,
+    cluster: Arc<dyn cluster::Cluster>,
+    archive: Arc<dyn cluster::archive::Archive>,
+    kind: Kind,
+    /// The workflows, whatever they are.
+    workflows: kube::Api<DynamicObject>,
     /// Where the kubelet speaks.
     nodes: kube::Api<Pod>,
 }
@@ -58,9 +73,48 @@ async fn hands(cluster: &'static Cluster) -> &'static Hands {
         let namespace = Namespace::new(cluster, "contract").await;
         namespace.grant("delete", "configmaps").await;
         let kube = Arc::new(kube_at(cluster.kubeconfig("engine"), "contract", Duration::from_secs(10)).await);
-        Hands { namespace, kube, nodes: kube::Api::namespaced(cluster.kubelet.clone(), "contract") }
+        Hands::new(&namespace, Kind::ConfigMap, kube.clone(), kube)
     };
     HANDS.get_or_init(make).await
+}
+
+async fn hands_with_secrets(cluster: &'static Cluster) -> &'static Hands {
+    static HANDS: OnceCell<Hands> = OnceCell::const_new();
+    let make = async || {
+        let namespace = Namespace::new(cluster, SECRETS).await;
+        namespace.grant_secrets().await;
+        namespace.grant("delete", "secrets").await;
+        let kube = kube_at(cluster.kubeconfig("engine"), SECRETS, Duration::from_secs(10)).await.with_secrets(true);
+        let secrets = Arc::new(AsSecrets(Arc::new(kube)));
+        Hands::new(&namespace, Kind::Secret, secrets.clone(), secrets)
+    };
+    HANDS.get_or_init(make).await
+}
+
+pub(crate) async fn a_secret_without_the_label_is_never_read(cluster: &'static Cluster) {
+    let hands = hands_with_secrets(cluster).await;
+    hands.submit("unlabelled", BTreeMap::from([("workflow.json".to_owned(), b"{}".to_vec())])).await;
+    let before = hands.archive.read("unlabelled").await.unwrap().unwrap();
+    assert!(hands.cluster.read_document("unlabelled").await.unwrap().is_some());
+    hands.unlabel("unlabelled").await;
+    assert_eq!(hands.cluster.read_workflow("unlabelled").await.unwrap(), None);
+    assert_eq!(hands.archive.read("unlabelled").await.unwrap(), None);
+    assert!(hands.cluster.read_document("unlabelled").await.unwrap().is_none());
+    let all = hands.archive.page(500, None).await.unwrap();
+    let all = hands.archive.page(500, all.next.as_deref()).await.unwrap().workflows;
+    assert!(all.iter().all(|seen| seen.name != before.name));
+    assert_eq!(hands.archive.delete(&before).await, Err(plan::Failure::Conflict));
+
+    // Where Secrets are no workflows, not even a labelled one is.
+    hands.submit("labelled", BTreeMap::from([("workflow.json".to_owned(), b"{}".to_vec())])).await;
+    let off = kube_at(cluster.kubeconfig("engine"), SECRETS, Duration::from_secs(10)).await;
+    let listed = cluster::Cluster::list_secrets(&off, Look::Attention, Freshness::Consistent).await.unwrap();
+    assert!(listed.is_none());
+    for name in ["secret/labelled", "labelled"] {
+        assert!(cluster::Cluster::read_workflow(&off, name).await.unwrap().is_none());
+        assert!(cluster::Cluster::read_document(&off, name).await.unwrap().is_none());
+    }
+    assert!(cluster::Cluster::namesake(&off, "labelled").await.unwrap().is_none());
 }
 
 /// Kubernetes as the engine knows it, with its own client.
@@ -102,6 +156,35 @@ fn settings() -> Settings {
 }
 
 impl Hands {
+    fn new(
+        namespace: &Namespace,
+        kind: Kind,
+        cluster: Arc<dyn cluster::Cluster>,
+        archive: Arc<dyn cluster::archive::Archive>,
+    ) -> Self {
+        let (admin, kubelet, name) = (&namespace.cluster.admin, &namespace.cluster.kubelet, &namespace.name);
+        let resource = match kind {
+            Kind::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
+            Kind::Secret => ApiResource::erase::<Secret>(&()),
+        };
+        let workflows = kube::Api::namespaced_with(admin.clone(), name, &resource);
+        let nodes = kube::Api::namespaced(kubelet.clone(), name);
+        Self { cluster, archive, kind, workflows, nodes }
+    }
+
+    fn data(&self, data: BTreeMap<String, Vec<u8>>) -> Value {
+        match self.kind {
+            Kind::ConfigMap => {
+                let (text, binary) = texts(data);
+                json!({"data": text, "binaryData": binary})
+            }
+            Kind::Secret => {
+                let bytes = |(key, bytes)| (key, k8s_openapi::ByteString(bytes));
+                json!({"data": data.into_iter().map(bytes).collect::<BTreeMap<_, _>>()})
+            }
+        }
+    }
+
     async fn pod(&self, name: &str) -> Pod {
         self.nodes.get(name).await.unwrap()
     }
@@ -115,38 +198,37 @@ impl Hands {
 #[async_trait]
 impl Subject for Hands {
     fn cluster(&self) -> Arc<dyn cluster::Cluster> {
-        self.kube.clone()
+        self.cluster.clone()
     }
 
     fn archive(&self) -> Arc<dyn cluster::archive::Archive> {
-        self.kube.clone()
+        self.archive.clone()
     }
 
     async fn submit(&self, name: &str, data: BTreeMap<String, Vec<u8>>) {
-        let (text, binary) = texts(data);
-        let workflow = json!({"metadata": {"name": name, "labels": {STATE_LABEL: "pending"}},
-            "data": text, "binaryData": binary});
+        let mut workflow = self.data(data);
+        workflow["metadata"] = json!({"name": name, "labels": {STATE_LABEL: "pending"}});
         let workflow = serde_json::from_value(workflow).unwrap();
-        self.namespace.workflows.create(&PostParams::default(), &workflow).await.unwrap();
+        self.workflows.create(&PostParams::default(), &workflow).await.unwrap();
     }
 
     async fn label(&self, name: &str, state: State) {
-        self.namespace.label(name, state).await;
+        let patch = json!({"metadata": {"labels": {STATE_LABEL: state.as_str()}}});
+        self.workflows.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
     }
 
     async fn unlabel(&self, name: &str) {
         let patch = json!({"metadata": {"labels": {STATE_LABEL: null}}});
-        self.namespace.workflows.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+        self.workflows.patch_metadata(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
     }
 
     async fn edit(&self, name: &str, data: BTreeMap<String, Vec<u8>>) {
-        let (text, binary) = texts(data);
-        let patch = json!({"data": text, "binaryData": binary});
-        self.namespace.workflows.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
+        let patch = self.data(data);
+        self.workflows.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
     }
 
     async fn delete_workflow(&self, name: &str) {
-        self.namespace.workflows.delete(name, &DeleteParams::default()).await.unwrap();
+        self.workflows.delete(name, &DeleteParams::default()).await.unwrap();
     }
 
     async fn start_pod(&self, name: &str) {

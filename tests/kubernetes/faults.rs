@@ -123,6 +123,7 @@ pub(crate) async fn each_failure_is_taken_for_what_it_is(cluster: &'static Clust
         let spec = PodSpec {
             job: format!("wf-{name}").parse().unwrap(),
             owner: seen.uid.clone(),
+            kind: operator_engine::plan::kind::Kind::ConfigMap,
             round: 0,
             stage: Stage::Configure,
             attempt: 0,

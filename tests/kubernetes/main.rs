@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 
+mod as_secrets;
 mod audit;
 mod budget;
 mod canary;
@@ -22,10 +23,14 @@ mod faults;
 mod kills;
 mod kubelet;
 mod namespace;
+mod notifications;
 mod proxy;
+#[path = "../servers/python.rs"]
+mod python;
 mod rights;
 mod rounds;
 mod runner;
+mod secrets;
 mod takeover;
 
 /// The contract's checks, which know nothing of Kubernetes.
@@ -41,6 +46,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut tests: Vec<Test> = contract::tests();
+    tests.push(test!(Group::Together, contract::a_secret_without_the_label_is_never_read));
     tests.push(test!(Group::Together, ends::each_end_is_told_apart));
     tests.push(test!(Group::Together, ends::a_stop_is_honoured_in_every_phase));
     tests.push(test!(Group::Together, ends::a_workflow_deleted_midway_leaves_nothing));
@@ -54,12 +60,19 @@ fn main() -> ExitCode {
     tests.push(test!(Group::Together, commands::a_person_follows_stops_and_deletes_workflows));
     tests.push(test!(Group::Together, commands::what_is_no_workflow_or_not_allowed_is_left_alone_and_told));
     tests.push(test!(Group::Together, commands::results_and_logs_are_found_by_the_record));
+    tests.push(test!(Group::Together, notifications::all_is_told_whatever_receivers_do_and_whoever_dies));
     tests.push(test!(
         Group::Together,
         rounds::two_stages_run_one_after_another_and_a_late_deletion_meets_only_the_first
     ));
     tests.push(test!(Group::Together, faults::each_failure_is_taken_for_what_it_is));
     tests.extend(faults::runs());
+    tests.push(test!(Group::Together, secrets::one_name_is_one_job_whoever_comes_second));
+    tests.push(test!(Group::Together, secrets::results_of_a_secret_expire_and_its_record_goes));
+    tests.push(test!(Group::Together, secrets::what_a_secret_holds_appears_nowhere_else));
+    tests.push(test!(Group::Together, secrets::a_secret_costs_what_a_config_map_does_and_two_lists));
+    tests.push(test!(Group::Takeover, secrets::a_killed_engine_loses_no_secret));
+    tests.push(test!(Group::Together, commands::a_submitter_with_the_right_to_do_so_uses_secrets));
     tests.push(test!(Group::Alone, budget::a_four_stage_workflow_costs_eleven_requests));
     tests.push(test!(Group::Alone, kills::killed_engines_lose_nothing_and_do_nothing_twice));
     tests.push(test!(Group::Alone, takeover::a_restarted_container_goes_on_within_a_second));

@@ -53,6 +53,14 @@ fn shipped_role() -> Role {
     serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
+/// The rule that manifests/components/secrets adds to it.
+pub(crate) fn secrets_rule() -> PolicyRule {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/components/secrets/kustomization.yaml");
+    let component: serde_json::Value = serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let patch: serde_json::Value = serde_saphyr::from_str(component["patches"][0]["patch"].as_str().unwrap()).unwrap();
+    serde_json::from_value(patch[0]["value"].clone()).unwrap()
+}
+
 impl Namespace {
     /// Makes one.
     pub(crate) async fn new(cluster: &'static Cluster, name: &str) -> Self {
@@ -118,6 +126,15 @@ impl Namespace {
         let bindings: Api<RoleBinding> = Api::namespaced(admin.clone(), &self.name);
         bindings.create(&post, &serde_json::from_value(binding).unwrap()).await.unwrap();
         self.may(verb, resource).await;
+    }
+
+    /// Gives the engine what the component for Secrets does.
+    pub(crate) async fn grant_secrets(&self) {
+        let rule = secrets_rule();
+        assert_eq!(rule.resources.as_deref(), Some(&["secrets".to_owned()][..]));
+        for verb in rule.verbs {
+            self.grant(&verb, "secrets").await;
+        }
     }
 
     /// A kubelet for it.

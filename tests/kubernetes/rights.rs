@@ -3,10 +3,12 @@
 use crate::{
     audit::{self, Request},
     cluster::{Cluster, eventually},
+    contract,
     engine::{Engine, Setup},
     kubelet::Act,
-    namespace::{Namespace, PATIENCE, shipped_rules},
+    namespace::{Namespace, PATIENCE, secrets_rule, shipped_rules},
     runner::figure,
+    secrets,
 };
 use k8s_openapi::api::core::v1::Event;
 use kube::Api;
@@ -16,7 +18,7 @@ use std::{collections::BTreeSet, time::Duration};
 /// Where one more right is given and used.
 const OPTIONAL: &str = "events";
 /// Where ConfigMaps may be deleted as well, as manifests/components/delete-records has it.
-const DELETING: [&str; 2] = ["records", "contract"];
+const DELETING: [&str; 4] = ["records", "contract", "secrets-expiry", contract::SECRETS];
 
 /// API group, resource, verb.
 type Right = (String, String, String);
@@ -44,11 +46,13 @@ pub(crate) async fn the_rights_used_are_the_shipped_role(cluster: &'static Clust
     for request in &requests {
         assert!(!request.namespace.is_empty() && !request.resource.is_empty(), "a cluster-scoped request: {request:?}");
         assert!(request.verb != "watch" && !request.uri.contains("watch="), "a watch: {request:?}");
-        assert_ne!(request.resource, "secrets", "{request:?}");
+        let may = secrets::NAMESPACES.contains(&request.namespace.as_str()) || request.namespace == contract::SECRETS;
+        assert!(request.resource != "secrets" || may, "{request:?}");
     }
     let ours = requests.iter().filter(|request| {
         let deletes = request.what() == "delete configmaps" && DELETING.contains(&request.namespace.as_str());
-        request.namespace != OPTIONAL && !deletes
+        let tells = request.what() == "create events" && request.namespace == "secrets-canary";
+        request.namespace != OPTIONAL && !deletes && !tells && request.resource != "secrets"
     });
     let used: BTreeSet<Right> = ours.map(right).collect();
     let missing: Vec<_> = used.difference(&granted).collect();
@@ -64,6 +68,15 @@ pub(crate) async fn the_rights_used_are_the_shipped_role(cluster: &'static Clust
     } else {
         figure("rights used (only a full run must use all)", format!("{} of {}", used.len(), granted.len()));
     }
+    let of_secrets = requests.iter().filter(|request| request.resource == "secrets");
+    let used: BTreeSet<&str> = of_secrets
+        .filter(|request| request.verb != "delete" || !DELETING.contains(&request.namespace.as_str()))
+        .map(|request| request.verb.as_str())
+        .collect();
+    let rule = secrets_rule();
+    let granted: BTreeSet<&str> = rule.verbs.iter().map(String::as_str).collect();
+    assert!(used.is_subset(&granted), "used of Secrets: {used:?}; in the component: {granted:?}");
+    assert!(!cluster.all_run || used == granted, "used of Secrets: {used:?}; in the component: {granted:?}");
     figure("requests of engines in the audit log", requests.len().to_string());
 }
 

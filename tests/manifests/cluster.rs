@@ -42,7 +42,8 @@ impl Cluster {
         })
     }
 
-    fn up() -> Self {
+    /// One of its own, for a test that makes of it what others must not find.
+    pub(crate) fn up() -> Self {
         let directory = tempfile::Builder::new().prefix("operator-engine-manifests-").tempdir().unwrap();
         let mut keeper = Command::new(root().join("tests/cluster/up"))
             .args(["--until-stdin-closes", "--no-fsync", "--control-plane"])

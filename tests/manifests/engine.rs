@@ -85,14 +85,14 @@ fn mounted(cluster: &Cluster, namespace: &str) -> PathBuf {
 }
 
 /// The engine's process, beside the cluster instead of in a pod.
-struct Engine {
+pub(crate) struct Engine {
     child: Child,
     port: u16,
     log: PathBuf,
 }
 
 impl Engine {
-    fn start(cluster: &Cluster) -> Self {
+    pub(crate) fn start(cluster: &Cluster) -> Self {
         let container = &cluster.get(ENGINE, "deployment/operator-engine")["spec"]["template"]["spec"]["containers"][0];
         let config = mounted(cluster, ENGINE);
         let place = container["volumeMounts"][0]["mountPath"].as_str().unwrap();
@@ -123,7 +123,7 @@ impl Engine {
     }
 
     /// The whole answer, or nothing while it does not listen.
-    fn page(&self, path: &str) -> String {
+    pub(crate) fn page(&self, path: &str) -> String {
         let mut answer = String::new();
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
             let _ = write!(stream, "GET {path} HTTP/1.1\r\nhost: engine\r\nconnection: close\r\n\r\n");
@@ -133,7 +133,7 @@ impl Engine {
     }
 
     /// Ends it as the kubelet would: its exit code, and what it logged.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
         let status = self.child.wait().unwrap();
         (status.code(), fs::read_to_string(&self.log).unwrap())

@@ -9,6 +9,7 @@
 mod cluster;
 mod engine;
 mod network;
+mod secrets;
 mod store;
 
 use cluster::Cluster;

@@ -12,11 +12,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod cluster;
+mod old_images;
 mod penguins;
 mod people;
 mod platform;
 mod probes;
 mod restarts;
+mod secrets;
 mod site;
 mod stores;
 mod users;
@@ -45,6 +47,12 @@ fn main() -> ExitCode {
         test!(Group::Together, users::a_child_out_of_memory),
         test!(Group::Together, users::over_its_time),
         test!(Group::Together, users::more_local_disk_than_there_is),
+        test!(Group::Together, old_images::a_shell_pipeline_as_its_entrypoint),
+        test!(Group::Together, old_images::algo_twice_in_its_entrypoint),
+        test!(Group::Together, old_images::one_that_runs_as_root_only),
+        test!(Group::Together, old_images::one_that_writes_into_its_inputs),
+        test!(Group::Together, old_images::one_that_never_stops),
+        test!(Group::Together, old_images::one_that_forks),
         test!(Group::Together, people::a_pod_deleted_by_hand),
         test!(Group::Together, people::a_pod_evicted_by_the_api),
         test!(Group::Together, people::a_workflow_deleted_midway),
@@ -54,6 +62,7 @@ fn main() -> ExitCode {
         test!(Group::Together, people::stopping_while_it_runs),
         test!(Group::Together, people::stopping_while_the_filter_looks),
         test!(Group::Together, people::stopping_while_it_publishes),
+        test!(Group::Together, secrets::the_penguins_of_a_secret_come_out_as_they_should),
         test!(Group::Together, stores::results_go_to_a_bucket_and_expire),
         test!(Group::Together, stores::results_go_to_an_ipfs_node_and_expire),
         test!(Group::Together, stores::results_go_to_an_ipfs_cluster_and_expire),
@@ -63,6 +72,7 @@ fn main() -> ExitCode {
         test!(Group::Takeover, penguins::a_filter_s_log_and_what_it_may_not_touch),
         test!(Group::Takeover, platform::a_quota_that_stays_used_up),
         test!(Group::Takeover, platform::a_quota_that_is_freed),
+        test!(Group::Takeover, old_images::one_that_runs_as_root_only_where_that_is_allowed),
         test!(Group::Takeover, people::stopping_before_it_was_claimed),
         test!(Group::Alone, probes::a_deadline_ends_a_pod_and_keeps_its_last_words),
         test!(Group::Alone, probes::a_deadline_ends_a_pod_that_waits_for_its_image),

@@ -9,7 +9,7 @@ use operator_engine::{
     plan::{
         Action, Answer, Failure, Intent, Now, Plan, Policy, Target, View,
         action::{Write, WriteStep},
-        cadence,
+        cadence, kind,
         look::Look,
         plan,
         seen::{
@@ -213,6 +213,10 @@ fn fair(action: &Action, found: Found, view: &View) -> Answer {
             let seen = view.workflows.get(name).and_then(|tracked| tracked.seen.clone());
             Answer::Document(Some((seen.unwrap_or(workflow), found.document)))
         }
+        Intent::FindNamesake => {
+            let name = kind::namesake(name);
+            Answer::Namesake((!found.gone).then_some(WorkflowSeen { name, ..workflow }))
+        }
         Intent::Write(write) => {
             let seen = view.workflows[name].seen.clone().unwrap();
             let status = Some(write.record.render());
@@ -223,7 +227,7 @@ fn fair(action: &Action, found: Found, view: &View) -> Answer {
                 ..seen
             }))
         }
-        Intent::CreateVolume { job, owner } => Answer::Volume(VolumeSeen {
+        Intent::CreateVolume { job, owner, .. } => Answer::Volume(VolumeSeen {
             workflow: job.to_string(),
             uid: Uid("volume".to_owned()),
             version: Version(1),
@@ -316,7 +320,7 @@ fn check_step(view: &View, name: &str, tracked: &Tracked, intent: &Intent) -> Re
             let claimed = read.map(|document| document.sha256) == Some(record.document);
             prop_assert!(claimed || record.phase == Phase::Publish, "{:?} of another document", record.phase);
         }
-        Intent::CreateVolume { job: of, owner } => {
+        Intent::CreateVolume { job: of, owner, .. } => {
             prop_assert!(mine.is_some());
             prop_assert_eq!((of, Some(owner)), (&job(), tracked.uid()));
         }

@@ -9,6 +9,7 @@ use operator_engine::{
         Failure,
         action::Write,
         cohort::Cohorts,
+        kind::Kind,
         look::Look,
         pod::PodSpec,
         seen::{LeaseSeen, Leaving, Listed, Owner, PodSeen, Uid, Version, VolumeSeen, WorkflowSeen},
@@ -93,8 +94,8 @@ impl Cluster for Broken {
     async fn list_volumes(&self) -> Result<Listed<VolumeSeen>, Failure> {
         self.inner.list_volumes().await
     }
-    async fn create_volume(&self, job: &JobId, owner: &Uid) -> Result<VolumeSeen, Failure> {
-        self.inner.create_volume(job, owner).await
+    async fn create_volume(&self, job: &JobId, owner: &Uid, kind: Kind) -> Result<VolumeSeen, Failure> {
+        self.inner.create_volume(job, owner, kind).await
     }
     async fn delete_volumes(&self, owners: &[Owner]) -> Result<(), Failure> {
         self.inner.delete_volumes(owners).await

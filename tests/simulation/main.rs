@@ -17,6 +17,7 @@ mod exhaustive;
 mod hostile;
 mod rounds;
 mod rules;
+mod secrets;
 mod storms;
 mod takeover;
 mod world;

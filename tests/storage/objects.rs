@@ -168,6 +168,33 @@ async fn content_types_are_kept_and_links_are_downloads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_signed_link_reads_one_file_for_a_while() {
+    let (target, credentials) = stores::s3();
+    let storage = stores::open(&target, &credentials);
+    storage.put(&key("wf-2/data/outputs/a"), "a".into(), "text/plain").await.unwrap();
+    storage.put(&key("wf-2/data/outputs/b"), "b".into(), "text/plain").await.unwrap();
+    let stored = Stored { job: "wf-2".parse().unwrap(), root: None };
+    let link = async |secs| {
+        let link = storage.link(&stored, "wf-2/data/outputs/a", Duration::from_secs(secs)).await;
+        link.unwrap().unwrap()
+    };
+    let long = link(3600).await;
+    let status = async |url: &str| reqwest::get(url).await.unwrap().status().as_u16();
+    assert_eq!(status(&long).await, 200);
+    assert_eq!(status(&long.replace("outputs/a", "outputs/b")).await, 403, "one file");
+    let answer = reqwest::Client::new().delete(&long).send().await.unwrap();
+    assert_eq!(answer.status(), 403, "reading is all");
+    let short = link(1).await;
+    let over = async {
+        while status(&short).await != 403 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), over).await.expect("a link ends with its time");
+    assert_eq!(status(&long).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_or_a_folder_that_is_not_there_never_reads_as_empty() {
     let (mut target, credentials) = stores::s3();
     target.bucket = "no-such-bucket".into();

@@ -1,11 +1,15 @@
-//! The ConfigMap in a text, as `kubectl` would apply it: alone, in a `List`, or as one of several YAML documents.
+//! The ConfigMap or Secret in a text, as `kubectl` would apply it: alone, in a `List`, or as one of several YAML documents.
 
-use super::{LoadError, MAX_FILE_BYTES};
-use crate::workflow::{
-    JobId,
-    document::{
-        bounded::{self, Limits},
-        is_config_map_key,
+use super::{JSON_KEY, LoadError, MAX_FILE_BYTES, YAML_KEY};
+use crate::{
+    cluster::kube::decoded,
+    plan::kind::Kind,
+    workflow::{
+        JobId,
+        document::{
+            bounded::{self, Limits},
+            is_config_map_key,
+        },
     },
 };
 use serde_json::{Map, Value};
@@ -14,16 +18,16 @@ use std::collections::BTreeMap;
 /// A manifest is flat; the rest is room for other objects around it, and for bare documents, which are seen here first.
 const LIMITS: Limits = Limits { bytes: MAX_FILE_BYTES, depth: 64, nodes: 50_000 };
 
-/// What counts of a ConfigMap.
-#[derive(Debug)]
+/// What counts of it.
 pub(super) struct Manifest {
+    pub(super) kind: Kind,
     pub(super) name: Option<JobId>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) annotations: BTreeMap<String, String>,
     pub(super) data: BTreeMap<String, Vec<u8>>,
 }
 
-/// The one ConfigMap; `None` if `text` is no manifest, and so may be a bare document.
+/// The one workflow; `None` if `text` is no manifest, and so may be a bare document.
 pub(super) fn find(text: &str) -> Result<Option<Manifest>, LoadError> {
     let objects = match bounded::tree(text, LIMITS) {
         Ok(tree) => vec![tree],
@@ -33,10 +37,11 @@ pub(super) fn find(text: &str) -> Result<Option<Manifest>, LoadError> {
     let is_single = objects.len() <= 1;
     let single_kind = if is_single { objects.first().and_then(kind_of_no_document) } else { None };
     let is_list = single_kind.as_deref().is_some_and(|kind| kind.ends_with("List"));
-    let mut config_maps: Vec<_> = objects.into_iter().flat_map(items).filter_map(config_map).collect();
-    match (config_maps.pop(), single_kind) {
-        (Some(object), _) if config_maps.is_empty() => read(object).map(Some),
-        (Some(_), _) => Err(LoadError::Count { count: config_maps.len() + 1 }),
+    let mut found: Vec<_> =
+        objects.into_iter().flat_map(items).filter_map(|object| workflow(object, is_single)).collect();
+    match (found.pop(), single_kind) {
+        (Some((kind, object)), _) if found.is_empty() => read(kind, object).map(Some),
+        (Some(_), _) => Err(LoadError::Count { count: found.len() + 1 }),
         (None, Some(kind)) if !is_list => Err(LoadError::Kind { kind }),
         (None, None) if is_single => Ok(None),
         (None, _) => Err(LoadError::Count { count: 0 }),
@@ -59,14 +64,20 @@ fn items(mut object: Value) -> Vec<Value> {
     }
 }
 
-fn config_map(object: Value) -> Option<Map<String, Value>> {
-    match object {
-        Value::Object(object) if object.get("kind").and_then(Value::as_str) == Some("ConfigMap") => Some(object),
-        _ => None,
-    }
+/// What may be a workflow. Secrets of all sorts stand beside one, so among others a Secret is one if it has a document.
+fn workflow(object: Value, alone: bool) -> Option<(Kind, Map<String, Value>)> {
+    let Value::Object(object) = object else { return None };
+    let has = |part: &str, key: &str| object.get(part).is_some_and(|data| data.get(key).is_some());
+    let has_document = || [JSON_KEY, YAML_KEY].iter().any(|key| has("data", key) || has("stringData", key));
+    let kind = match object.get("kind").and_then(Value::as_str)? {
+        "ConfigMap" => Kind::ConfigMap,
+        "Secret" if alone || has_document() => Kind::Secret,
+        _ => return None,
+    };
+    Some((kind, object))
 }
 
-fn read(object: Map<String, Value>) -> Result<Manifest, LoadError> {
+fn read(kind: Kind, object: Map<String, Value>) -> Result<Manifest, LoadError> {
     let refuse = |path: &str, message| Err(LoadError::Manifest { path: path.to_owned(), message });
     let empty = Value::Null;
     let metadata = object.get("metadata").unwrap_or(&empty);
@@ -78,19 +89,42 @@ fn read(object: Map<String, Value>) -> Result<Manifest, LoadError> {
     if object.get("binaryData").is_some_and(|data| !data.is_null() && data != &Value::Object(Map::new())) {
         return refuse("binaryData", "is not supported; name binary data by an https: or file: url");
     }
-    let data = texts("data", object.get("data"))?;
+    let data = match kind {
+        Kind::ConfigMap => bytes(texts("data", object.get("data"))?),
+        Kind::Secret => secret(&object)?,
+    };
     if let Some(key) = data.keys().find(|key| !is_config_map_key(key)) {
         return refuse(
             &format!("data[{:?}]", bounded::one_line(key)),
-            "is no key of a ConfigMap, of A-Z a-z 0-9 . _ - and not '.' or '..'",
+            "is no key of a ConfigMap or a Secret, of A-Z a-z 0-9 . _ - and not '.' or '..'",
         );
     }
     Ok(Manifest {
         name,
         labels: texts("metadata.labels", metadata.get("labels"))?,
         annotations: texts("metadata.annotations", metadata.get("annotations"))?,
-        data: data.into_iter().map(|(key, text)| (key, text.into_bytes())).collect(),
+        data,
+        kind,
     })
+}
+
+fn bytes(texts: BTreeMap<String, String>) -> BTreeMap<String, Vec<u8>> {
+    texts.into_iter().map(|(key, text)| (key, text.into_bytes())).collect()
+}
+
+/// A Secret's data is base64; what stands in `stringData` covers it. No message shows a value.
+fn secret(object: &Map<String, Value>) -> Result<BTreeMap<String, Vec<u8>>, LoadError> {
+    let mut data = BTreeMap::new();
+    for (key, text) in texts("data", object.get("data"))? {
+        let Some(bytes) = decoded(text) else {
+            let path = format!("data[{:?}]", bounded::one_line(&key));
+            let message = "is not base64; put plain text into stringData";
+            return Err(LoadError::Manifest { path, message });
+        };
+        data.insert(key, bytes);
+    }
+    data.extend(bytes(texts("stringData", object.get("stringData"))?));
+    Ok(data)
 }
 
 /// A mapping of texts, as Kubernetes demands; it would refuse a number or a boolean too.

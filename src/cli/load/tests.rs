@@ -63,6 +63,24 @@ fn a_manifest_in_yaml_or_json_is_taken_as_it_is() {
 }
 
 #[test]
+fn a_secret_is_a_workflow_if_it_has_a_document_and_its_plain_text_counts() {
+    let secret = "kind: Secret\nmetadata: {name: wf-1, labels: {operator-engine/state: pending}}\n";
+    let both = format!("{secret}data: {{workflow.yaml: c3RhZ2VzOiBbXQo=, a.csv: /w==}}\nstringData: {{a.txt: '1'}}\n");
+    let credentials = "kind: Secret\nmetadata: {name: keys}\ndata: {token: czNjcjN0}\n";
+    let covered = format!("{secret}data: {{workflow.yaml: e30=}}\nstringData: {{workflow.yaml: 'stages: []\n\n'}}\n");
+    for text in [both.clone(), format!("{both}---\n{credentials}"), covered] {
+        let loaded = load_text("x.yaml", &text).unwrap();
+        assert_eq!((loaded.kind, loaded.name.as_ref().map(JobId::as_str)), (Kind::Secret, Some("wf-1")));
+        assert_eq!((loaded.text().trim(), loaded.oddities()), ("stages: []", vec![]));
+    }
+    assert_eq!(load_text("x.yaml", &both).unwrap().data["a.csv"], b"\xff");
+    let config_map = manifest(&serde_json::json!({"workflow.yaml": "stages: []\n"}));
+    let beside = load_text("x.yaml", &format!("{config_map}\n---\n{credentials}")).unwrap();
+    assert_eq!(beside.kind, Kind::ConfigMap, "credentials beside it are nobody's workflow");
+    assert!(load_text("x.yaml", &format!("{config_map}\n---\n{both}")).is_err(), "which of the two is meant?");
+}
+
+#[test]
 fn a_text_beyond_repair_is_left_for_the_document_to_refuse() {
     for text in ["stages: [", "{\"stages\": [", "", "[]", "stages: []\nstages: []\n"] {
         let loaded = load_text("workflow.yaml", text).unwrap();
@@ -90,7 +108,9 @@ fn manifests_that_are_no_single_workflow_are_refused_with_the_reason() {
         (format!(r#"{{"kind": "ConfigMapList", "items": [{one}, {one}, {one}]}}"#), "3 ConfigMaps"),
         (r#"{"kind": "List", "items": []}"#.to_owned(), "0 ConfigMaps"),
         ("kind: Namespace\n---\nkind: Role\n".to_owned(), "0 ConfigMaps"),
-        ("kind: Secret\ndata: {}\n".to_owned(), "\"Secret\""),
+        ("kind: Secret\ndata: {}\n".to_owned(), "no document"),
+        ("kind: Secret\ndata: {workflow.json: '{}'}\n".to_owned(), "data[\"workflow.json\"] is not base64"),
+        ("kind: Secret\nstringData: {workflow.json: 5}\n".to_owned(), "stringData[\"workflow.json\"] must be a text"),
         ("kind: Deployment\nspec: {}\n".to_owned(), "\"Deployment\""),
         (with(&|v| v["metadata"]["name"] = "Not_A_Name".into()), "metadata.name is no job id: a job id consists"),
         (with(&|v| v["metadata"]["name"] = "x".repeat(53).into()), "1 to 52 characters"),

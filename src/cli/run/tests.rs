@@ -9,6 +9,7 @@ use crate::{
     config,
     plan::{
         cohort::Cohort,
+        kind::Kind,
         pod::{PodSpec, Subject, Task},
         seen::Uid,
     },
@@ -80,6 +81,7 @@ fn spec(stage: Stage, task: Task) -> PodSpec {
     PodSpec {
         job: "wf-1".parse().unwrap(),
         owner: Uid("uid-1".to_owned()),
+        kind: Kind::ConfigMap,
         round: 0,
         stage,
         attempt: 0,

@@ -4,7 +4,7 @@
 use super::{
     Kube, classify,
     classify::{read_back_failure, read_failure, write_failure},
-    convert::workflow_seen,
+    convert::{secret_seen, workflow_seen},
     gone_again,
 };
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     plan::{
         Failure,
         action::Write,
+        kind::{self, Kind},
         seen::{Uid, Version, WorkflowSeen},
     },
     workflow::record::STATE_LABEL,
@@ -39,11 +40,19 @@ const MEMORY: &str = "operator-engine/sweep";
 #[async_trait]
 impl Archive for Kube {
     async fn page(&self, limit: u32, after: Option<&str>) -> Result<Page, Failure> {
+        // Where the next page begins is called as a workflow there would be.
+        let (kind, after) = after.map(kind::split).unwrap_or_default();
         let mut parameters = ListParams::default().labels(STATE_LABEL).limit(limit);
-        parameters.continue_token = after.map(str::to_owned);
-        let page = self.workflows.page(&parameters, Request::list_metadata, workflow_seen).await;
+        parameters.continue_token = Some(after.to_owned()).filter(|token| !token.is_empty());
+        let (objects, convert): (_, fn(_) -> _) = match (kind, &self.secrets) {
+            (Kind::ConfigMap, _) => (&self.workflows, workflow_seen),
+            (Kind::Secret, Some(secrets)) => (secrets, secret_seen),
+            (Kind::Secret, None) => return Err(Failure::NotFound),
+        };
+        let page = objects.page(&parameters, Request::list_metadata, convert).await;
         let (listed, next) = page.map_err(read_failure)?;
-        Ok(Page { workflows: listed.items, next })
+        let first_secret = || (kind == Kind::ConfigMap && self.secrets.is_some()).then(|| Kind::Secret.call(""));
+        Ok(Page { workflows: listed.items, next: next.map(|token| kind.call(&token)).or_else(first_secret) })
     }
 
     async fn read(&self, name: &str) -> Result<Option<WorkflowSeen>, Failure> {
@@ -58,7 +67,8 @@ impl Archive for Kube {
         let preconditions =
             Some(Preconditions { uid: Some(seen.uid.0.clone()), resource_version: Some(seen.version.0.to_string()) });
         let parameters = DeleteParams { preconditions, ..DeleteParams::background() };
-        self.workflows.delete(&seen.name, &parameters).await.map_err(write_failure)
+        let (objects, object) = self.objects(&seen.name)?;
+        objects.delete(object, &parameters).await.map_err(write_failure)
     }
 
     async fn now(&self) -> Result<Option<Timestamp>, Failure> {

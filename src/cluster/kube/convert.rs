@@ -2,11 +2,12 @@
 
 use super::{
     COHORT_LABEL, MANAGED_BY, STATE_LABEL, STATUS_ANNOTATION, WORKFLOW_LABEL,
-    wire::{Condition, ConfigMap, ContainerState, Meta, Object, Pod, PodStatus, Terminated},
+    wire::{Condition, ConfigMap, ContainerState, Meta, Object, Owner, Pod, PodStatus, Secret, Terminated},
 };
 use crate::{
     plan::{
         end::End,
+        kind::Kind,
         seen::{LeaseSeen, PodSeen, Progress, Uid, Version, VolumeSeen, Waiting, WaitingCause, WorkflowSeen},
     },
     workflow::{Order, State},
@@ -20,16 +21,24 @@ pub(super) fn version(text: Option<&str>) -> Version {
 }
 
 /// The workflow that owns it.
-fn owner(metadata: &Meta) -> Option<Uid> {
-    let owner = metadata.owner_references.iter().flatten().find(|owner| owner.kind == "ConfigMap")?;
-    Some(Uid(owner.uid.clone()))
+fn owner(metadata: &Meta) -> Option<(Kind, Uid)> {
+    let kind = |owner: &Owner| [Kind::ConfigMap, Kind::Secret].into_iter().find(|kind| kind.as_str() == owner.kind);
+    metadata.owner_references.iter().flatten().find_map(|owner| Some((kind(owner)?, Uid(owner.uid.clone()))))
 }
 
 pub(super) fn workflow_seen(object: Object) -> WorkflowSeen {
-    seen(object.metadata)
+    seen_as(Kind::ConfigMap, object)
 }
 
-fn seen(metadata: Meta) -> WorkflowSeen {
+pub(super) fn secret_seen(object: Object) -> WorkflowSeen {
+    seen_as(Kind::Secret, object)
+}
+
+pub(super) fn seen_as(kind: Kind, object: Object) -> WorkflowSeen {
+    seen(kind, object.metadata)
+}
+
+fn seen(kind: Kind, metadata: Meta) -> WorkflowSeen {
     WorkflowSeen {
         version: version(metadata.resource_version.as_deref()),
         created: metadata.creation_timestamp.unwrap_or(Timestamp::UNIX_EPOCH),
@@ -37,7 +46,7 @@ fn seen(metadata: Meta) -> WorkflowSeen {
         status: metadata.annotation(STATUS_ANNOTATION).map(str::to_owned),
         deleting: metadata.deletion_timestamp.is_some(),
         order: Order::read(|name| metadata.annotation(name)),
-        name: metadata.name,
+        name: kind.call(&metadata.name),
         uid: Uid(metadata.uid),
     }
 }
@@ -46,11 +55,20 @@ fn seen(metadata: Meta) -> WorkflowSeen {
 pub(super) fn document_data(object: ConfigMap) -> (WorkflowSeen, BTreeMap<String, Vec<u8>>) {
     let text = object.data.unwrap_or_default().into_iter().map(|(key, text)| (key, text.into_bytes()));
     let binary = object.binary_data.unwrap_or_default().into_iter().map(|(key, bytes)| (key, bytes.0));
-    (seen(object.metadata), text.chain(binary).collect())
+    (seen(Kind::ConfigMap, object.metadata), text.chain(binary).collect())
 }
 
+/// The same of a Secret; none if it is no workflow.
+pub(super) fn secret_data(object: Secret) -> Option<(WorkflowSeen, BTreeMap<String, Vec<u8>>)> {
+    object.metadata.label(STATE_LABEL)?;
+    let data = object.data.unwrap_or_default().into_iter().map(|(key, bytes)| (key, bytes.0));
+    Some((seen(Kind::Secret, object.metadata), data.collect()))
+}
+
+/// What the workflow is called that something belongs to.
 fn workflow(metadata: &Meta) -> String {
-    metadata.label(WORKFLOW_LABEL).unwrap_or_default().to_owned()
+    let kind = owner(metadata).map_or(Kind::ConfigMap, |(kind, _)| kind);
+    kind.call(metadata.label(WORKFLOW_LABEL).unwrap_or_default())
 }
 
 pub(super) fn volume_seen(object: Object) -> VolumeSeen {
@@ -58,7 +76,7 @@ pub(super) fn volume_seen(object: Object) -> VolumeSeen {
     VolumeSeen {
         workflow: workflow(&metadata),
         version: version(metadata.resource_version.as_deref()),
-        owner: owner(&metadata),
+        owner: owner(&metadata).map(|(_, uid)| uid),
         uid: Uid(metadata.uid),
     }
 }
@@ -86,7 +104,7 @@ pub(super) fn pod_seen(pod: Pod) -> PodSeen {
         version: version(metadata.resource_version.as_deref()),
         workflow: workflow(&metadata),
         // Only what carries our label can be ours, whoever else names the same owner.
-        owner: owner(&metadata).filter(|_| metadata.label(MANAGED_BY.0) == Some(MANAGED_BY.1)),
+        owner: owner(&metadata).map(|(_, uid)| uid).filter(|_| metadata.label(MANAGED_BY.0) == Some(MANAGED_BY.1)),
         cohort: metadata.label(COHORT_LABEL).and_then(|cohort| cohort.parse().ok()),
         deleting: metadata.deletion_timestamp.is_some(),
         progress: pod.status.as_ref().map_or_else(not_started, progress),

@@ -1,11 +1,11 @@
-//! Kubernetes Events on a workflow's ConfigMap, for people who look at it with `kubectl describe`.
+//! Kubernetes Events on a workflow's object, for people who look at it with `kubectl describe`.
 //!
 //! They are a courtesy: nothing is decided by them, they are sent once, and an engine without the right to create them says
 //! so once and goes on.
 
 use super::classify::write_failure;
 use crate::{
-    plan::{Failure, seen::Uid},
+    plan::{Failure, kind, seen::Uid},
     workflow::{digest::Sha256, report::clip},
 };
 use k8s_openapi::{
@@ -15,7 +15,7 @@ use k8s_openapi::{
 use kube::{Api, Client, api::PostParams};
 use tokio::sync::mpsc;
 
-/// Something worth telling the people who look at a workflow's ConfigMap.
+/// Something worth telling the people who look at a workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Milestone {
     /// The workflow's name.
@@ -60,14 +60,15 @@ pub fn tell(client: &Client, namespace: &str) -> mpsc::Sender<Milestone> {
 
 fn event(milestone: &Milestone, namespace: &str) -> Event {
     let now = jiff::Timestamp::now();
+    let (kind, object) = kind::split(&milestone.workflow);
     let digest = Sha256::of(format!("{} {} {} {now}", milestone.uid, milestone.reason, milestone.message)).to_string();
     let short: String = digest.chars().take(16).collect();
     Event {
-        metadata: ObjectMeta { name: Some(format!("{}.{short}", milestone.workflow)), ..Default::default() },
+        metadata: ObjectMeta { name: Some(format!("{object}.{short}")), ..Default::default() },
         involved_object: ObjectReference {
             api_version: Some("v1".to_owned()),
-            kind: Some("ConfigMap".to_owned()),
-            name: Some(milestone.workflow.clone()),
+            kind: Some(kind.as_str().to_owned()),
+            name: Some(object.to_owned()),
             namespace: Some(namespace.to_owned()),
             uid: Some(milestone.uid.0.clone()),
             ..Default::default()

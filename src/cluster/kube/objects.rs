@@ -17,6 +17,7 @@ use serde::{
 /// The objects of one kind.
 pub(super) struct Objects {
     client: Client,
+    namespace: String,
     request: Request,
 }
 
@@ -31,7 +32,13 @@ impl Objects {
         client: &Client,
         namespace: &str,
     ) -> Self {
-        Self { client: client.clone(), request: Request::new(K::url_path(&(), Some(namespace))) }
+        let request = Request::new(K::url_path(&(), Some(namespace)));
+        Self { client: client.clone(), namespace: namespace.to_owned(), request }
+    }
+
+    /// Those of another kind, in the same namespace.
+    pub(super) fn of_the_same<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(&self) -> Self {
+        Self::of::<K>(&self.client, &self.namespace)
     }
 
     /// All that `parameters` select, in one answer where it may come from a cache (which knows no pages), else page by page:

@@ -107,6 +107,13 @@ pub(super) struct ConfigMap {
     pub(super) binary_data: Option<BTreeMap<String, ByteString>>,
 }
 
+/// Not to be shown: it has no `Debug`.
+#[derive(Deserialize)]
+pub(super) struct Secret {
+    pub(super) metadata: Meta,
+    pub(super) data: Option<BTreeMap<String, ByteString>>,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Pod {
     pub(super) metadata: Meta,

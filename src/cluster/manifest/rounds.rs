@@ -13,7 +13,7 @@ pub(super) fn place(round: u32) -> String {
 }
 
 /// A folder of a round, from the volume's root.
-pub(super) fn path(round: u32, folder: &str) -> String {
+fn path(round: u32, folder: &str) -> String {
     Layout::round_folder(round).map_or_else(|| folder.to_owned(), |round| format!("{round}/{folder}"))
 }
 
@@ -35,6 +35,11 @@ pub(super) fn part(round: u32, folder: &str, read_only: bool) -> VolumeMount {
         sub_path: Some(path(round, folder)),
         ..whole(round, read_only)
     }
+}
+
+/// What a filter has in place of the admin's logs.
+pub(super) fn filter(round: u32) -> VolumeMount {
+    VolumeMount { sub_path: Some(path(round, Layout::FILTER)), ..part(round, "adminlogs", false) }
 }
 
 /// The outputs of an earlier round, only to be read.

@@ -5,7 +5,7 @@ use crate::{
         manifest::{self, Settings},
         restricted::{Profile, violations},
     },
-    plan::{Policy, pod::spec_for, seen::Uid, transition},
+    plan::{Policy, kind::Kind, pod::spec_for, seen::Uid, transition},
     workflow::{Document, Stage, record::Holder},
 };
 use jiff::Timestamp;
@@ -37,10 +37,15 @@ const EXAMPLE: &str = r#"{"stages": [{"algorithm": {"rawcode": "exit 0",
 
 /// A pod as `stage` gets it, of a workflow that says little.
 pub fn sample(stage: Stage, settings: &Settings, policy: &Policy) -> Option<Pod> {
-    let (job, document) = ("example".parse().ok()?, Document::parse(EXAMPLE).ok()?);
+    pod_of(Document::parse(EXAMPLE).ok()?, stage, settings, policy)
+}
+
+/// A pod as `stage` gets it of this document, just claimed as the workflow `example`.
+pub fn pod_of(document: Document, stage: Stage, settings: &Settings, policy: &Policy) -> Option<Pod> {
+    let job = "example".parse().ok()?;
     let holder = Holder { lease: "example".to_owned(), identity: "example".to_owned() };
     let record = transition::claimed(&holder, document.sha256, Timestamp::UNIX_EPOCH);
     let owner = Uid("00000000-0000-4000-8000-000000000000".to_owned());
-    let spec = spec_for(&job, &owner, Some(&Arc::new(document)), &record, stage, policy)?;
+    let spec = spec_for(&job, &owner, Kind::ConfigMap, Some(&Arc::new(document)), &record, stage, policy)?;
     Some(manifest::pod(&spec, settings))
 }

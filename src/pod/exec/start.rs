@@ -5,7 +5,11 @@ use super::{
     entrypoint::{self, Invocation},
 };
 use crate::pod::layout::Layout;
-use nix::{errno::Errno, fcntl::OFlag, unistd::Pid};
+use nix::{
+    errno::Errno,
+    fcntl::OFlag,
+    unistd::{Pid, geteuid},
+};
 use std::{
     fs::{File, OpenOptions},
     io::{self, PipeWriter},
@@ -35,8 +39,15 @@ pub(super) fn algorithm(entrypoint: &str, layout: &Layout, output: &PipeWriter) 
                 "the image has no program {program:?} (or none that its first line names); check the entrypoint"
             ),
         },
-        (Invocation::Direct { program, .. }, _) => {
-            CannotStart::because(&format!("the program {program:?} cannot be started"), &error)
+        (Invocation::Direct { program, .. }, kind) => {
+            let mut cannot = CannotStart::because(&format!("the program {program:?} cannot be started"), &error);
+            let user = geteuid();
+            if kind == io::ErrorKind::PermissionDenied && !user.is_root() {
+                cannot.message += &format!(
+                    " for user {user}; an image that insists on root needs an admin who allows that (pods.allow_root)"
+                );
+            }
+            cannot
         }
         (Invocation::Shell { .. }, _) => CannotStart::because("the shell cannot be started", &error),
     })

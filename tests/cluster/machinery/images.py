@@ -7,6 +7,7 @@ An image here is one layer, written in a fixed order with a fixed time, so that 
     python      Debian's python3 with what it needs, and busybox for a shell
     filter      a filter for the tests of the engine on a node (programs/filter), with busybox around it
     shellless   one static program and nothing else (programs/shellless.go)
+    rootonly    busybox, and a shell of root's own
     engine      operator-engine, as the project's Dockerfile has it
 """
 
@@ -30,6 +31,7 @@ HERE = pathlib.Path(__file__).resolve().parent.parent
 PAUSE = "operator-engine.test/pause:1"
 FILTER = "operator-engine.test/filter:1"
 SHELLLESS = "operator-engine.test/shellless:1"
+ROOTONLY = "operator-engine.test/rootonly:1"
 ENGINE = "operator-engine.test/operator-engine:test"
 
 NAMES = {
@@ -39,6 +41,7 @@ NAMES = {
     "python": ["docker.io/library/python:3.11", "docker.io/library/python:3.12-slim"],
     "filter": [FILTER],
     "shellless": [SHELLLESS],
+    "rootonly": [ROOTONLY],
     "engine": [ENGINE],
 }
 
@@ -65,6 +68,7 @@ def make(name, folder, engine=None):
             "python": lambda: python(root, pathlib.Path(scratch)),
             "filter": lambda: filter_script(root),
             "shellless": lambda: go_program(root, "shellless"),
+            "rootonly": lambda: rootonly(root),
             "engine": lambda: operator_engine(root, engine),
         }[name]()
         write_archive(archive, root, NAMES[name], config)
@@ -104,6 +108,15 @@ def filter_script(root):
     busybox(root)
     shutil.copy2(HERE / "programs" / "filter", root / "filter")
     return {"Entrypoint": ["/filter"], "User": "65534:65534", "Env": [PATH]}
+
+
+def rootonly(root):
+    """As an image whose author never thought of another user: what it runs is root's, and nobody else's."""
+    config = busybox(root)
+    (root / "roots").mkdir(mode=0o700)
+    shutil.copy2(root / "bin/busybox", root / "roots/sh")
+    (root / "roots/sh").chmod(0o700)
+    return config
 
 
 def python(root, scratch):

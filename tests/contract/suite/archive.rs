@@ -9,6 +9,7 @@ use operator_engine::{
     cluster::archive::{MAX_MEMORY_LEN, Turn},
     plan::{
         Failure,
+        kind::Kind,
         seen::{Uid, Version, WorkflowSeen},
     },
     workflow::State,
@@ -73,7 +74,7 @@ pub(crate) async fn a_workflow_is_deleted_only_as_it_was_seen(subject: &dyn Subj
         assert_eq!(archive.delete(impostor).await, Err(Failure::Conflict), "{impostor:?}");
         assert_eq!(read(subject, "expired").await, now);
     }
-    subject.cluster().create_volume(&"expired".parse().unwrap(), &now.uid).await.unwrap();
+    subject.cluster().create_volume(&"expired".parse().unwrap(), &now.uid, Kind::ConfigMap).await.unwrap();
     archive.delete(&now).await.unwrap();
     assert_eq!(archive.read("expired").await.unwrap(), None);
     assert_eq!(archive.delete(&now).await, Err(Failure::NotFound));

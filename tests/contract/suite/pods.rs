@@ -7,6 +7,7 @@ use operator_engine::{
         Failure,
         cohort::{Cohort, Cohorts},
         end::End,
+        kind::Kind,
         look::Look,
         seen::{PodSeen, Progress, Uid},
     },
@@ -270,7 +271,7 @@ pub(crate) async fn the_pods_of_one_stage_go_and_those_of_others_stay(subject: &
 
 pub(crate) async fn a_deletion_that_names_nobody_is_refused(subject: &dyn Subject) {
     let pod = pod_of(subject, "nobody").await;
-    subject.cluster().create_volume(&job("nobody"), &pod.owner.clone().unwrap()).await.unwrap();
+    subject.cluster().create_volume(&job("nobody"), &pod.owner.clone().unwrap(), Kind::ConfigMap).await.unwrap();
     let answer = subject.cluster().delete_pods(None, &[]).await;
     assert!(matches!(answer, Err(Failure::Refused { .. })), "{answer:?}");
     let answer = subject.cluster().delete_volumes(&[]).await;
@@ -284,7 +285,7 @@ pub(crate) async fn a_deletion_that_names_nobody_is_refused(subject: &dyn Subjec
 pub(crate) async fn what_a_deleted_workflow_owns_goes(subject: &dyn Subject) {
     let (pod, other) = (pod_of(subject, "owner").await, pod_of(subject, "owner-2").await);
     for (name, pod) in [("owner", &pod), ("owner-2", &other)] {
-        subject.cluster().create_volume(&job(name), &pod.owner.clone().unwrap()).await.unwrap();
+        subject.cluster().create_volume(&job(name), &pod.owner.clone().unwrap(), Kind::ConfigMap).await.unwrap();
         subject.start_pod(&pod.name).await;
     }
     subject.delete_workflow("owner").await;
@@ -306,7 +307,7 @@ pub(crate) async fn a_pod_made_for_a_workflow_that_is_gone_goes(subject: &dyn Su
         Ok(pod) => gone(subject, &pod.name).await,
         Err(failure) => assert!(matches!(failure, Failure::NotFound | Failure::Refused { .. }), "{failure:?}"),
     }
-    match subject.cluster().create_volume(&job("late"), &owner).await {
+    match subject.cluster().create_volume(&job("late"), &owner, Kind::ConfigMap).await {
         Ok(_) => {
             eventually(subject, "the volume is gone", || async {
                 let volumes = subject.cluster().list_volumes().await.unwrap().items;

@@ -6,6 +6,7 @@ use operator_engine::{
     plan::{
         Failure,
         cohort::Cohorts,
+        kind::Kind,
         look::Look,
         seen::{Version, WorkflowSeen},
     },
@@ -118,7 +119,7 @@ pub(crate) async fn of_many_creators_one_creates(subject: &dyn Subject) {
             let (cluster, name, owner) = (subject.cluster(), name.clone(), owner.clone());
             async move {
                 let pod = cluster.create_pod(&spec(&name, &owner, Stage::Configure, 0)).await?;
-                let volume = cluster.create_volume(&job(&name), &owner).await?;
+                let volume = cluster.create_volume(&job(&name), &owner, Kind::ConfigMap).await?;
                 let lease = cluster.create_lease(&name, &format!("holder-{number}"), Duration::from_secs(15)).await?;
                 Ok::<_, Failure>(((pod.uid, pod.owner), (volume.uid, volume.owner), lease))
             }

@@ -1,7 +1,10 @@
 //! Volumes: created once, deleted by name.
 
 use super::{Subject, eventually, job, owner, submitted};
-use operator_engine::plan::seen::{Uid, VolumeSeen};
+use operator_engine::plan::{
+    kind::Kind,
+    seen::{Uid, VolumeSeen},
+};
 
 async fn volume(subject: &dyn Subject, name: &str) -> Option<VolumeSeen> {
     let list = subject.cluster().list_volumes().await.unwrap();
@@ -14,11 +17,11 @@ async fn volume(subject: &dyn Subject, name: &str) -> Option<VolumeSeen> {
 pub(crate) async fn a_volume_is_created_once_whoever_asks(subject: &dyn Subject) {
     let owner = submitted(subject, "vol").await.uid;
     assert_eq!(volume(subject, "vol").await, None);
-    let first = subject.cluster().create_volume(&job("vol"), &owner).await.unwrap();
+    let first = subject.cluster().create_volume(&job("vol"), &owner, Kind::ConfigMap).await.unwrap();
     assert_eq!((first.workflow.as_str(), &first.owner), ("vol", &Some(owner.clone())));
     let stranger = submitted(subject, "vol-stranger").await.uid;
     for owner in [&owner, &stranger] {
-        let again = subject.cluster().create_volume(&job("vol"), owner).await.unwrap();
+        let again = subject.cluster().create_volume(&job("vol"), owner, Kind::ConfigMap).await.unwrap();
         assert_eq!((&again.uid, &again.owner), (&first.uid, &first.owner), "the one that has the name is returned");
     }
     assert_eq!(volume(subject, "vol").await.map(|seen| seen.uid), Some(first.uid));
@@ -32,7 +35,7 @@ pub(crate) async fn the_volumes_of_the_workflows_named_go_and_no_others(subject:
         if named.contains(name) {
             owners.push(owner(name, &uid));
         }
-        subject.cluster().create_volume(&job(name), &uid).await.unwrap();
+        subject.cluster().create_volume(&job(name), &uid, Kind::ConfigMap).await.unwrap();
     }
     for _ in 0..2 {
         subject.cluster().delete_volumes(&owners).await.unwrap();
@@ -48,7 +51,7 @@ pub(crate) async fn the_volumes_of_the_workflows_named_go_and_no_others(subject:
 
 pub(crate) async fn the_volume_of_another_workflow_of_that_name_stays(subject: &dyn Subject) {
     let uid = submitted(subject, "vol-namesake").await.uid;
-    let made = subject.cluster().create_volume(&job("vol-namesake"), &uid).await.unwrap();
+    let made = subject.cluster().create_volume(&job("vol-namesake"), &uid, Kind::ConfigMap).await.unwrap();
     subject.cluster().delete_volumes(&[owner("vol-namesake", &Uid("earlier".to_owned()))]).await.unwrap();
     assert_eq!(volume(subject, "vol-namesake").await, Some(made));
 }

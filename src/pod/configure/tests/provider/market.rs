@@ -35,7 +35,8 @@ pub(super) struct Market {
 #[derive(Default)]
 struct State {
     port: u16,
-    files: Vec<String>,
+    /// The files of each asset, by its id; those of an id that is a path anybody may have.
+    assets: BTreeMap<String, Vec<String>>,
     checksum: Option<Sha256>,
     nonces: BTreeMap<String, f64>,
     paths: Vec<String>,
@@ -52,12 +53,18 @@ impl Market {
     pub(super) async fn new(files: &[&str]) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let files = files.iter().map(|text| (*text).to_owned()).collect();
-        let state = Arc::new(Mutex::new(State { port, files, ..State::default() }));
+        let state = Arc::new(Mutex::new(State { port, ..State::default() }));
         let shared = state.clone();
         let app = Router::new().fallback(move |request: Request| serve(shared.clone(), request));
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { port, state, task }
+        Self { port, state, task }.with(DID, files)
+    }
+
+    /// Another asset, sold by the same order; or, if it is a path, files that anybody may have.
+    pub(super) fn with(self, did: &str, files: &[&str]) -> Self {
+        let files = files.iter().map(|text| (*text).to_owned()).collect();
+        self.state.lock().unwrap().assets.insert(did.to_owned(), files);
+        self
     }
 
     pub(super) fn url(&self) -> String {
@@ -131,6 +138,7 @@ async fn serve(state: Arc<Mutex<State>>, request: Request) -> Response {
         ("GET", asset) if asset.starts_with("api/aquarius/assets/ddo/") => state.ddo(asset.rsplit('/').next().unwrap()),
         ("POST", "api/services/fileinfo") => state.fileinfo(&serde_json::from_slice(&body).unwrap()),
         ("GET", "api/services/download") => state.download(head.uri.query().unwrap_or_default()),
+        ("GET", path) if state.assets.contains_key(path) => state.assets[path].concat().into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -149,9 +157,10 @@ impl State {
     }
 
     fn fileinfo(&self, question: &Value) -> Response {
-        if question["did"] != DID || !question["serviceId"].is_string() {
+        let asset = question["did"].as_str().and_then(|did| self.assets.get(did));
+        let Some(files) = asset.filter(|_| question["serviceId"].is_string()) else {
             return refuse(StatusCode::BAD_REQUEST, "The did field is invalid.");
-        }
+        };
         let file = |(index, text): (usize, &String)| {
             let mut file = json!({"index": index, "valid": true, "contentType": "text/plain",
                 "contentLength": text.len().to_string()});
@@ -161,7 +170,7 @@ impl State {
             }
             file
         };
-        json_of(&self.files.iter().enumerate().map(file).collect())
+        json_of(&files.iter().enumerate().map(file).collect())
     }
 
     fn download(&mut self, query: &str) -> Response {
@@ -189,10 +198,11 @@ impl State {
             self.refused += 1;
             return refuse(StatusCode::BAD_REQUEST, "Invalid signature provided.");
         }
-        if (did.as_str(), tx.as_str(), service.as_str()) != (DID, TX, ORDERED) {
+        let asset = self.assets.get(&did).filter(|_| (tx.as_str(), service.as_str()) == (TX, ORDERED));
+        let Some(files) = asset else {
             return refuse(StatusCode::BAD_REQUEST, "the order is for another service");
-        }
-        let Some(text) = index.parse().ok().and_then(|index: usize| self.files.get(index)) else {
+        };
+        let Some(text) = index.parse().ok().and_then(|index: usize| files.get(index)) else {
             return refuse(StatusCode::BAD_REQUEST, "No such fileIndex");
         };
         self.nonces.insert(consumer, number);
@@ -220,9 +230,8 @@ fn is_signed(did: &str, nonce: &str, consumer: &str, signature: &str) -> bool {
 
 /// A parameter of a query, decoded.
 pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
-    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let value = pairs.into_iter().find_map(|(key, value)| (key == name).then_some(value))?;
-    String::from_utf8(crate::pod::configure::percent::decoded(value)).ok()
+    let url = reqwest::Url::parse(&format!("http://market/?{query}")).ok()?;
+    url.query_pairs().find_map(|(key, value)| (key == name).then(|| value.into_owned()))
 }
 
 fn json_of(value: &Value) -> Response {
