@@ -41,6 +41,9 @@ const CONCURRENCY: usize = 8;
 /// How often an outcome that cannot be recorded is tried again at once: others write the record too.
 const RECORD_ATTEMPTS: usize = 5;
 
+/// The newest version of each kind of workflow that a list had.
+type Newest = [Version; 2];
+
 /// Empties the outbox.
 pub struct Outbox {
     /// Where the records are.
@@ -89,11 +92,12 @@ impl Round {
 impl Outbox {
     /// Runs until `stop` is cancelled; what is under way then is carried to its end. `count` is shown every outcome.
     pub async fn run(&self, stop: CancellationToken, count: &(dyn Fn(&Round) + Send + Sync)) {
-        let mut newest = Version::default();
+        let mut newest = [Version::default(); 2];
         while !stop.is_cancelled() {
             match self.owing(newest).await {
-                Ok((version, owing)) => {
-                    newest = newest.max(version);
+                Ok((versions, owing)) => {
+                    let ([of_maps, of_secrets], [maps, secrets]) = (newest, versions);
+                    newest = [of_maps.max(maps), of_secrets.max(secrets)];
                     let rounds = stream::iter(owing).map(|seen| self.round(seen));
                     rounds.buffer_unordered(CONCURRENCY).for_each(async |round| count(&round)).await;
                 }
@@ -103,13 +107,20 @@ impl Outbox {
         }
     }
 
-    async fn owing(&self, newest: Version) -> Result<(Version, Vec<WorkflowSeen>), Failure> {
-        let list = self.in_time(self.cluster.list_workflows(Look::Owed, Freshness::NotOlderThan(newest))).await?;
+    /// What ConfigMaps owe, and Secrets where they are workflows; and the versions of both lists.
+    async fn owing(&self, newest: Newest) -> Result<(Newest, Vec<WorkflowSeen>), Failure> {
+        let [fresh, fresh_secrets] = newest.map(Freshness::NotOlderThan);
+        let list = self.in_time(self.cluster.list_workflows(Look::Owed, fresh)).await?;
+        let secrets = self.in_time(self.cluster.list_secrets(Look::Owed, fresh_secrets)).await?;
+        let (versions, secrets) = match secrets {
+            Some(secrets) => ([list.version, secrets.version], secrets.items),
+            None => ([list.version, Version::default()], Vec::new()),
+        };
         let now = self.clock.now().wall;
-        let due = list.items.into_iter().filter(|seen| {
+        let due = list.items.into_iter().chain(secrets).filter(|seen| {
             record_of(seen).is_some_and(|record| !matches!(due(&record, &self.patience, now), Due::Nothing(_)))
         });
-        Ok((list.version, due.collect()))
+        Ok((versions, due.collect()))
     }
 
     /// One workflow, one attempt at most.

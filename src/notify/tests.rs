@@ -84,14 +84,7 @@ async fn world(manner: impl Fn(usize) -> Reply + Send + Sync + 'static) -> World
     let _ = rustls::crypto::ring::default_provider().install_default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let sandbox = Sandbox::new(Arc::new(Idle), clock.clone());
-    sandbox.submit("wf-1", BTreeMap::from([("workflow.json".to_owned(), DOCUMENT.as_bytes().to_vec())]));
-    let seen = sandbox.workflow("wf-1").unwrap();
-    let holder = Holder { lease: "a".to_owned(), identity: "a".to_owned() };
-    let mut record =
-        crate::plan::transition::claimed(&holder, crate::workflow::digest::Sha256::of("x"), clock.now().wall);
-    record.notices.owe(Occasion::Start);
-    let write = Write { step: WriteStep::Claim, uid: seen.uid, version: seen.version, state: State::Active, record };
-    sandbox.write_workflow("wf-1", &write).await.unwrap();
+    owes(&sandbox, &*clock, "wf-1").await;
     let (url, inbox) = receiver(Arc::new(manner)).await;
     let outbox = Outbox {
         cluster: Arc::new(sandbox.clone()),
@@ -108,6 +101,39 @@ async fn world(manner: impl Fn(usize) -> Reply + Send + Sync + 'static) -> World
         request_timeout: Duration::from_secs(5),
     };
     World { sandbox, inbox, outbox }
+}
+
+/// A workflow that owes a word about its start.
+async fn owes(sandbox: &Sandbox, clock: &dyn Clock, name: &str) {
+    sandbox.submit(name, BTreeMap::from([("workflow.json".to_owned(), DOCUMENT.as_bytes().to_vec())]));
+    let seen = sandbox.workflow(name).unwrap();
+    let holder = Holder { lease: "a".to_owned(), identity: "a".to_owned() };
+    let mut record =
+        crate::plan::transition::claimed(&holder, crate::workflow::digest::Sha256::of("x"), clock.now().wall);
+    record.notices.owe(Occasion::Start);
+    let write = Write { step: WriteStep::Claim, uid: seen.uid, version: seen.version, state: State::Active, record };
+    sandbox.write_workflow(name, &write).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_secret_owes_as_a_config_map_does_and_its_job_is_told_by_its_id() {
+    let World { sandbox, inbox, outbox } = world(|_| Reply::Status(200)).await;
+    owes(&sandbox.clone().with_secrets(), &*outbox.clock, "secret/wf-2").await;
+    let stop = CancellationToken::new();
+    let nothing = |_: &Round| {};
+    let told = async {
+        for _ in 0..500 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            if inbox.lock().unwrap().len() == 2 {
+                break;
+            }
+        }
+        stop.cancel();
+    };
+    tokio::join!(outbox.run(stop.clone(), &nothing), told);
+    let said = inbox.lock().unwrap().iter().map(|(_, body)| body.clone()).collect::<Vec<_>>().join("\n");
+    assert!(said.contains(r#""jobId": "wf-1""#) && said.contains(r#""jobId": "wf-2""#), "{said}");
+    assert!(!said.contains("secret/"), "{said}");
 }
 
 impl World {

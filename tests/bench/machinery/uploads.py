@@ -44,6 +44,7 @@ class Run:
     seconds: float
     peak_mib: float
     cpu_seconds: float
+    server_cpu_seconds: float = 0
 
 
 class Bench:
@@ -58,10 +59,13 @@ class Bench:
     def run(self, store, client, result):
         """Starts a server, uploads, counts, ends the server. Fails if the server does not hold everything."""
         (result.folder / "adminlogs" / "publish.log").unlink(missing_ok=True)
-        with Server(self, "s3" if store == "s3" else "kubo") as said:
+        server = Server(self, "s3" if store == "s3" else "kubo")
+        with server as said:
             os.sync()
+            before = server.cpu_seconds()
             with Relay(said, self.delay) as further:
                 measured = measure(*self.command(store, client, result, further), self.directory)
+            measured.server_cpu_seconds = server.cpu_seconds() - before
             files, size = self.count(store, said)
             # The engine adds publish.log, results.json and manifest.json.
             whole = result.files + (3 if client == "engine" else 0)
@@ -154,6 +158,26 @@ class Server:
     def __exit__(self, *_):
         self.up.stdin.close()
         self.up.wait()
+
+    def cpu_seconds(self):
+        """What the server has used of processors: all processes below the one that we started."""
+        parents, ticks = {}, {}
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents[int(stat.parent.name)], ticks[int(stat.parent.name)] = int(fields[1]), int(fields[11]) + int(fields[12])
+        return sum(ticks[pid] for pid in parents if self.up.pid in ancestors(pid, parents)) / os.sysconf("SC_CLK_TCK")
+
+
+def ancestors(pid, parents):
+    """The processes above one, and it itself."""
+    found = set()
+    while pid in parents and pid not in found:
+        found.add(pid)
+        pid = parents[pid]
+    return found
 
 
 class Relay:
