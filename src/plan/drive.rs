@@ -6,7 +6,7 @@
 //!                       │  stopped   │ over time  │            │
 //!                       └────────────┴── the algorithm ran? ───┘
 //!
-//!  a document of several stages: publish ─▶ configure of the next, if all went well; a round each
+//!  of several rounds, the document's stages: publish ─▶ configure of the next, if all went well
 //!
 //!  within a stage:  intent recorded ─▶ volume, pod created ─▶ seen to wait, run, end ─▶ next intent recorded
 //!                        ▲                                          │ the platform failed
@@ -220,9 +220,7 @@ impl Run<'_> {
     /// When the pod must have been gone: asked to end, being deleted, or past its own deadline. Who is still there then has
     /// a node or a kubelet that does not answer, and nobody knows whether it still runs.
     fn lost_at(&self, track: &PodTrack) -> Option<Duration> {
-        let document = self.tracked.document.as_ref().and_then(|document| document.as_ref().ok());
-        let document = document.and_then(|document| document.stage(self.record.round));
-        let overdue = |since| since + deadline(self.stage, document, self.policy);
+        let overdue = |since| since + deadline(self.stage, self.tracked.document_of(self.record), self.policy);
         let out = track.leaving.or(track.running.map(overdue))?;
         Some(out + self.policy.stop_grace + self.policy.waiting.start)
     }

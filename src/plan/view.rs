@@ -234,6 +234,11 @@ impl Tracked {
         self.is_labelled(State::Stopping) || matches!(&self.record, RecordSeen::Some(record) if record.stopreq == 1)
     }
 
+    /// The stage of its document that `record` is in, if it was read.
+    pub fn document_of(&self, record: &Record) -> Option<&Document> {
+        self.document.as_ref()?.as_ref().ok()?.stage(record.round)
+    }
+
     /// The pod that `record` intends, if anything is known of it.
     pub fn intended_pod(&self, job: &JobId, record: &Record) -> Option<&PodTrack> {
         let name = pod_name(job, record.round, record.phase.stage()?, record.attempt);

@@ -280,8 +280,9 @@ fn folders(pod: &Value) -> Vec<(String, String, bool)> {
 
 #[test]
 fn a_later_stage_mounts_its_own_folder_and_of_those_before_only_what_it_takes_to_be_read() {
-    let environment = DIRECTORY.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let settings = settings(&config::load(&[], environment.into_iter()).unwrap().config).unwrap();
+    let filter = [("OPERATOR_ENGINE__IMAGES__FILTER", "f:1"), ("OPERATOR_ENGINE__IMAGES__FILTER_COMMAND", "look")];
+    let environment = DIRECTORY.iter().chain(&filter).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let settings = settings(&config::load(&[], environment).unwrap().config).unwrap();
     for stage in Stage::ALL {
         let earlier = BTreeSet::from([0, 1]);
         let task = match task(stage) {
@@ -298,6 +299,7 @@ fn a_later_stage_mounts_its_own_folder_and_of_those_before_only_what_it_takes_to
         let mut others = 0;
         for (place, from, read_only) in folders(&pod) {
             match from.strip_prefix("stage-2") {
+                Some("/filter") => assert_eq!((place.as_str(), stage), ("/data/adminlogs", Stage::Filter)),
                 Some(rest) => assert_eq!(place, format!("/data{rest}"), "{stage}"),
                 None => {
                     others += 1;
