@@ -13,9 +13,6 @@ const VAGUE: &[&str] =
 /// The most lines of a file, tests not counted: what one person holds in mind at once, with some room.
 const MAX_LINES: usize = 300;
 
-/// Files that may be longer, up to so many lines, and why. Whoever makes one shorter takes it off.
-const LONGER: &[(&str, usize, &str)] = &[];
-
 fn vague(path: &str) -> Option<String> {
     let stem = path.trim_end_matches(".rs");
     let part = stem.split('/').find(|part| VAGUE.contains(part))?;
@@ -34,12 +31,7 @@ fn lines(text: &str, code: &Code) -> usize {
 }
 
 fn long(path: &str, lines: usize) -> Option<String> {
-    let exception = LONGER.iter().find(|(longer, ..)| *longer == path);
-    let most = exception.map_or(MAX_LINES, |(_, most, _)| *most);
-    if exception.is_some() && lines <= MAX_LINES {
-        return Some(format!("{path}: has {lines} lines and needs no exception any more; take it off the list"));
-    }
-    (lines > most).then(|| format!("{path}: {lines} lines without its tests, {most} at most; make two of it"))
+    (lines > MAX_LINES).then(|| format!("{path}: {lines} lines without its tests, {MAX_LINES} at most; make two of it"))
 }
 
 #[test]
@@ -58,8 +50,6 @@ fn no_file_is_longer_than_one_idea() {
     assert_none(
         &program.iter().filter_map(|(file, code)| long(&file.path, lines(&file.text, code))).collect::<Vec<_>>(),
     );
-    let gone = LONGER.iter().filter(|(path, ..)| !program.iter().any(|(file, _)| file.path == *path));
-    assert_none(&gone.map(|(path, ..)| format!("{path}: is gone; take it off the list")).collect::<Vec<_>>());
 }
 
 #[test]
@@ -69,8 +59,6 @@ fn vague_names_missing_headers_and_long_files_are_found() {
     assert!(headless("a.rs", "use std::fs;\n").is_some() && headless("a.rs", "//! a\n").is_some());
     assert!(headless("a.rs", "").is_some() && headless("a.rs", "//! What it is for.\n").is_none());
     assert!(long("a.rs", MAX_LINES).is_none() && long("a.rs", MAX_LINES + 1).is_some());
-    let (path, most, _) = LONGER[0];
-    assert!(long(path, most).is_none() && long(path, most + 1).is_some() && long(path, MAX_LINES).is_some());
     let text = "fn f() {}\n#[cfg(test)]\nmod tests {\n    fn g() {}\n}\n";
     assert_eq!(lines(text, &code(text)), 1);
 }
