@@ -49,8 +49,9 @@ def row(driver, count, took, cpu, memory, events):
 
 
 def fixed_part(event):
-    """What each workflow costs by itself: lists, renewals and batched deletions are shared."""
-    if event.verb in ("list", "deletecollection", "delete") or event.resource == "leases":
+    """What each workflow costs by itself: lists, renewals, batched deletions and announcements are shared."""
+    shared = event.verb in ("list", "deletecollection", "delete") or event.resource == "leases"
+    if shared or event.name == "operator-engine-environment":
         return None
     return f"{event.verb}-{event.resource}"
 

@@ -75,7 +75,8 @@ class Cluster:
                             "--node-lease-duration-seconds=40"])
         self.apply(node())
         self.kubectl("create", "namespace", self.namespace)
-        self.kubectl("apply", "-f", self.root / "manifests" / "base" / "role.yaml")
+        for name in ("role", "environment"):
+            self.kubectl("apply", "-f", self.root / "manifests" / "base" / f"{name}.yaml")
         self.kubectl("-n", self.namespace, "create", "rolebinding", "operator-engine", "--role=operator-engine",
                      "--user=operator-engine")
 
