@@ -155,7 +155,9 @@ impl Run<'_> {
             return self.without_pod(pod, ended);
         }
         let not_made = pod.is_some_and(PodTrack::certainly_not_made);
-        if stop && not_made && !(self.stage == Stage::Publish && self.record.attempt == 0) {
+        // Of publish a wish ends the wait for a store, which a failure began; what is to be stored at once is still stored.
+        let stores = self.stage == Stage::Publish && self.record.not_before.is_none();
+        if stop && not_made && !stores {
             return self.settle(Ended::StoppedBefore);
         }
         // Nobody writes a pause that is longer than the longest: the clock was set back since.

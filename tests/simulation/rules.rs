@@ -199,6 +199,32 @@ async fn a_publish_stage_that_never_stops_finding_leaks_ends_all_the_same() {
     assert!(record.results.is_none() && record.message.unwrap().contains("publish: InputCopied"));
 }
 
+/// Whenever the wish comes: with the leak, before its pod or after, the admin learns what it was.
+#[tokio::test(start_paused = true)]
+async fn a_stop_at_any_moment_of_a_leak_keeps_it_inside_and_the_admin_s_logs_are_stored() {
+    let mut honoured = 0;
+    for moment in 0..160u64 {
+        let world = but(Stage::Publish, false, Act::End(SECOND, leak()));
+        world.submit("wf-1");
+        let stop = async {
+            tokio::time::sleep(Duration::from_millis(50 * moment)).await;
+            let record = world.record("wf-1").filter(|record| record.phase == Phase::Publish);
+            if record.is_some() {
+                world.sandbox.label("wf-1", State::Stopping);
+            }
+            record.is_some()
+        };
+        let ((), asked) = tokio::join!(world.run(), stop);
+        let record = world.record("wf-1").unwrap();
+        assert_eq!((record.outcome, record.withheld), (Some(Outcome::Withheld), true), "{moment}: {record:#?}");
+        assert_eq!(record.reason.as_deref(), Some("InputCopied"), "{moment}");
+        assert!(record.results.is_some(), "{moment}: {record:#?}");
+        assert!(!stored_facts(&world).release, "{moment}");
+        honoured += u32::from(asked);
+    }
+    assert!(honoured > 30, "{honoured}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_filter_that_the_platform_keeps_killing_lets_nothing_out() {
     let world = but(Stage::Filter, true, Act::End(SECOND, evicted()));

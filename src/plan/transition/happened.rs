@@ -161,7 +161,12 @@ pub(super) fn published(ended: &Ended<'_>, stop: bool, next: &mut Record, policy
             happened => happened,
         },
     };
-    if stop { stopped() } else { happened }
+    match happened {
+        // A wish to stop lets nothing out, and the admin's logs are to be stored all the same.
+        Happened::Leak { .. } => happened,
+        _ if stop => stopped(),
+        _ => happened,
+    }
 }
 
 fn never_ran(ended: &Ended<'_>) -> bool {
