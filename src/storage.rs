@@ -39,7 +39,7 @@ pub use keys::{Folder, Keys};
 pub use place::Place;
 pub use result_store::{Relinked, Removed, ResultStore, Stored};
 pub use results::open_results;
-pub use target::{Ipfs, IpfsCluster, S3, Target, Targets};
+pub use target::{Ipfs, IpfsCluster, S3, Target, Targets, refused_by_some};
 pub use tree::{Broken, TreeFile, TreeSource, TreeStore};
 
 use bytes::Bytes;

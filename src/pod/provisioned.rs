@@ -27,10 +27,11 @@ impl Provisioned {
         Self { layout, files: Vec::new() }
     }
 
-    /// Adds a file below the data root. One that is outside of it is none of the algorithm's.
-    pub fn add(&mut self, target: &Path, size: u64, sha256: Sha256) {
+    /// Adds a file below the data root, perhaps one that an earlier stage put out. One that is outside of it is none of the
+    /// algorithm's.
+    pub fn add(&mut self, target: &Path, size: u64, sha256: Sha256, stage: Option<u32>) {
         if let Some(path) = target.strip_prefix(self.layout.root()).ok().and_then(Path::to_str) {
-            self.files.push(Input { path: path.to_owned(), size, sha256 });
+            self.files.push(Input { path: path.to_owned(), size, sha256, stage });
         }
     }
 
@@ -68,9 +69,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path());
         let mut placed = Provisioned::new(layout.clone());
-        placed.add(&layout.algorithm(), 2, Sha256::of("b"));
-        placed.add(&layout.inputs().join("x/0"), 1, Sha256::of("a"));
-        placed.add(Path::new("/etc/passwd"), 1, Sha256::of("a"));
+        placed.add(&layout.algorithm(), 2, Sha256::of("b"), None);
+        placed.add(&layout.inputs().join("x/0"), 1, Sha256::of("a"), None);
+        placed.add(Path::new("/etc/passwd"), 1, Sha256::of("a"), None);
         placed.write().unwrap();
         placed.write().unwrap();
         let files = read(fs::File::open(layout.provisioned()).unwrap()).unwrap();

@@ -59,6 +59,9 @@ pub struct Input {
     pub size: u64,
     /// The digest of its bytes.
     pub sha256: Sha256,
+    /// The earlier stage of the workflow that put it out; absent of everything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<u32>,
 }
 
 /// A part of a result that is stored in a place of its own, so that neither can be passed off as the other.

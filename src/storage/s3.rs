@@ -219,6 +219,6 @@ fn bucket_url(target: &S3) -> Result<String, String> {
 }
 
 /// Why a bucket cannot hold an object of this key: servers list keys as XML, which cannot hold two characters.
-fn refused(key: &Path) -> Option<&'static str> {
+pub(super) fn refused(key: &Path) -> Option<&'static str> {
     key.as_ref().contains(['\u{fffe}', '\u{ffff}']).then_some("a name with a character that XML does not have")
 }

@@ -144,6 +144,11 @@ fn directory(path: &path::Path) -> Result<Storage, StorageError> {
     Ok(Storage { store: Arc::new(store), base_url, name, traits, folder: Some(path), bucket: None })
 }
 
+/// Why one kind of store or another cannot hold an object of this key, if so.
+pub fn refused_by_some(key: &Path) -> Option<&'static str> {
+    refused_by_directory(key).or_else(|| s3::refused(key))
+}
+
 /// Why a folder cannot hold an object of this key.
 fn refused_by_directory(key: &Path) -> Option<&'static str> {
     let name = key.filename()?;

@@ -1,7 +1,8 @@
 //! The outputs of an earlier stage, as a data set of this one.
 //!
-//! They are a stranger's: every part of a path is opened by itself and is no link, only regular files are taken, and a name that
-//! the list of inputs could not hold is left out, as is what cannot be read. The same was left out of what was stored.
+//! They are a stranger's: every part of a path is opened by itself and is no link, only regular files are taken, and what cannot
+//! be read or has a name that a store may refuse is left out. So what is taken was published: whatever was to be looked at before
+//! that was looked at, and it is nothing that the consumer has not got.
 //!
 //! A file is written under its final name at once, since any name may be another output's: the folder is nobody's before
 //! configure ends, and is emptied before it is tried again.
@@ -12,7 +13,11 @@ use super::{
     fetch::Fetcher,
     sink::{Caps, Stored},
 };
-use crate::{pod::publish::tree::Tree, workflow::digest::Hasher};
+use crate::{
+    pod::publish::tree::Tree,
+    storage::{Folder, Keys, refused_by_some},
+    workflow::{ResultId, digest::Hasher},
+};
 use nix::errno::Errno;
 use std::{
     fs,
@@ -55,8 +60,8 @@ impl Bring<'_> {
         let Self { task, stage, folder, room, what } = *self;
         let missing = || FetchError::NotFound(format!("outputs of stages[{stage}]"));
         let outputs = task.earlier.get(&stage).ok_or_else(missing)?.clone();
-        let max_files = task.policy.max_files;
-        let looked = tokio::task::spawn_blocking(move || look(&outputs, room, max_files)).await;
+        let (max_files, result) = (task.policy.max_files, ResultId::of(task.job.clone(), stage));
+        let looked = tokio::task::spawn_blocking(move || look(&outputs, &result, room, max_files)).await;
         let looked = looked.map_err(io::Error::other);
         let found = looked.map_err(DiskError::while_doing("looking at an earlier stage's outputs"))??;
         for left in &found.left_out {
@@ -66,7 +71,7 @@ impl Bring<'_> {
         for file in &found.files {
             let what = format!("{what}, file {:?} of stages[{stage}]", file.relative);
             let target = folder.join(&file.relative);
-            brought.bytes += fetcher.place(&target, &what, |caps| file.copy(&target, caps)).await?.bytes;
+            brought.bytes += fetcher.place(&target, stage, &what, |caps| file.copy(&target, caps)).await?.bytes;
             brought.files += 1;
         }
         Ok(brought)
@@ -89,7 +94,7 @@ struct Output {
     relative: PathBuf,
 }
 
-fn look(outputs: &Path, room: u64, max_files: u64) -> Result<Found, FetchError> {
+fn look(outputs: &Path, result: &ResultId, room: u64, max_files: u64) -> Result<Found, FetchError> {
     let failed = |path: &Path| DiskError::while_doing(format!("looking into {}", path.display()));
     let tree = Tree::open(outputs).map_err(failed(outputs))?;
     let mut found = Found { files: Vec::new(), entries: 0, left_out: Vec::new() };
@@ -115,15 +120,13 @@ fn look(outputs: &Path, room: u64, max_files: u64) -> Result<Found, FetchError> 
             let relative = folder.join(entry.file_name());
             let kind = entry.file_type().map_err(failed(&relative))?;
             match () {
-                () if relative.to_str().is_none() => {
-                    found.left_out.push(format!("{relative:?}: its name is not UTF-8"))
-                }
                 () if kind.is_dir() && depth < MAX_DEPTH => waiting.push((relative, depth + 1)),
                 () if kind.is_dir() => found.left_out.push(format!("{relative:?}: it lies too deep")),
-                () if kind.is_file() => match tree.file(&relative) {
-                    Err(error) if is_refusal(&error) => found.left_out.push(format!("{relative:?}: {error}")),
-                    Err(error) => return Err(failed(&relative)(error).into()),
-                    Ok(_) => found.files.push(Output { tree: tree.clone(), relative }),
+                () if kind.is_file() => match (unstorable(result, &relative), tree.file(&relative)) {
+                    (Some(why), _) => found.left_out.push(format!("{relative:?}: {why}")),
+                    (_, Err(error)) if is_refusal(&error) => found.left_out.push(format!("{relative:?}: {error}")),
+                    (_, Err(error)) => return Err(failed(&relative)(error).into()),
+                    (None, Ok(_)) => found.files.push(Output { tree: tree.clone(), relative }),
                 },
                 () => found.left_out.push(format!("{relative:?}: not a regular file")),
             }
@@ -131,6 +134,15 @@ fn look(outputs: &Path, room: u64, max_files: u64) -> Result<Found, FetchError> 
     }
     found.files.sort_by(|a, b| a.relative.cmp(&b.relative));
     Ok(found)
+}
+
+/// Why a store may have refused the file, whichever it was.
+fn unstorable(result: &ResultId, relative: &Path) -> Option<String> {
+    let Some(name) = relative.to_str() else { return Some("its name is not UTF-8".to_owned()) };
+    match Keys(result).file(Folder::Outputs, name) {
+        Ok(key) => refused_by_some(&key).map(str::to_owned),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 impl Output {

@@ -124,22 +124,23 @@ impl<'a> Fetcher<'a> {
         let (stored, from, retries) = work.await.map_err(|_| late)??;
         self.bytes = self.bytes.saturating_add(stored.bytes);
         let Stored { bytes, sha256 } = stored;
-        self.placed.add(target, bytes, sha256);
+        self.placed.add(target, bytes, sha256, None);
         self.journal.line(format!("{what}: {from}, {bytes} bytes, sha256 {sha256}, {retries} retries"));
         Ok(stored)
     }
 
-    /// Counts the file that `copy` puts at `target`, within what is left of the limits.
+    /// Counts the file of an earlier stage that `copy` puts at `target`, within what is left of the limits.
     pub(super) async fn place<F: Future<Output = Result<Stored, FetchError>>>(
         &mut self,
         target: &Path,
+        stage: u32,
         what: &str,
         copy: impl FnOnce(Caps) -> F,
     ) -> Result<Stored, FetchError> {
         let stored = tokio::time::timeout_at(self.deadline, copy(self.caps(u64::MAX))).await;
         let Stored { bytes, sha256 } = stored.map_err(|_| self.late())??;
         self.bytes = self.bytes.saturating_add(bytes);
-        self.placed.add(target, bytes, sha256);
+        self.placed.add(target, bytes, sha256, Some(stage));
         self.journal.line(format!("{what}: {bytes} bytes, sha256 {sha256}"));
         Ok(Stored { bytes, sha256 })
     }
@@ -164,7 +165,7 @@ impl<'a> Fetcher<'a> {
         let mut sink = Sink::create(target, mode, self.caps(u64::MAX)).await?;
         sink.write(bytes).await?;
         let Stored { bytes, sha256 } = sink.commit().await?;
-        self.placed.add(target, bytes, sha256);
+        self.placed.add(target, bytes, sha256, None);
         self.bytes = self.bytes.saturating_add(bytes);
         self.journal.line(format!("{what}: {bytes} bytes, sha256 {sha256}"));
         Ok(())

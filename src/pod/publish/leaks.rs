@@ -25,7 +25,10 @@ use crate::storage::{
     manifest::{Input, Kind},
 };
 use source::{Stopped, Watch};
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 use tokio_util::sync::CancellationToken;
 
 /// A rule that is broken.
@@ -58,14 +61,14 @@ pub(super) fn check(
     stop: &CancellationToken,
 ) -> Result<Option<Leak>, Fault> {
     let files: Vec<&Found> = walk.files.iter().filter(|found| found.folder != Folder::Adminlogs).collect();
-    if let Some(leak) = counted(rules, &files).or_else(|| typed(rules, &files)) {
+    if let Some(leak) = counted(rules, &files, refused(walk)).or_else(|| typed(rules, &files)) {
         return Ok(Some(leak));
     }
     if !rules.refuse_copies || files.iter().all(|found| found.size == 0) {
         return Ok(None);
     }
     let Some(inputs) = inputs else { return Ok(Some(unknown("the list of inputs, which configure leaves,"))) };
-    let inputs: Vec<Input> = inputs.iter().filter(|input| copies::is_input(&input.path)).cloned().collect();
+    let inputs: Vec<Input> = inputs.iter().filter(|input| copies::is_input(input)).cloned().collect();
     let allowed = Duration::from_millis(rules.max_time_ms);
     let begun = Instant::now();
     let watch = Watch { tree, until: begun.checked_add(allowed).unwrap_or(begun), stop };
@@ -93,10 +96,18 @@ pub(super) fn uncounted(rules: &LeakRules, fault: &Fault) -> Option<Leak> {
     }
 }
 
-fn counted(rules: &LeakRules, files: &[&Found]) -> Option<Leak> {
-    let (count, bytes) = (files.len() as u64, files.iter().map(|found| found.size).sum::<u64>());
+/// How many of the algorithm's files, links and the like cannot be stored. They count, since the manifest names them.
+fn refused(walk: &Walk) -> u64 {
+    let of_admin = Path::new(Folder::Adminlogs.as_str());
+    walk.refused.iter().filter(|refused| !Path::new(&refused.path).starts_with(of_admin)).count() as u64
+}
+
+fn counted(rules: &LeakRules, files: &[&Found], refused: u64) -> Option<Leak> {
+    let (count, bytes) = (files.len() as u64 + refused, files.iter().map(|found| found.size).sum::<u64>());
     if rules.max_files.is_some_and(|most| count > most) {
-        return Some(too_many(rules, &count.to_string()));
+        let with =
+            if refused > 0 { format!("{count} (with {refused} that cannot be stored)") } else { count.to_string() };
+        return Some(too_many(rules, &with));
     }
     rules.max_bytes.is_some_and(|most| bytes > most).then(|| too_much(rules, &bytes.to_string()))
 }

@@ -535,7 +535,7 @@ async fn the_manifest_names_what_the_algorithm_was_given_if_configure_said_so() 
     let bench = Bench::usual();
     assert_eq!(bench.manifest().await.inputs, None);
     bench.write("inputs.json", format!(r#"[{{"path":"inputs/a/0","size":3,"sha256":"{}"}}]"#, Sha256::of("abc")));
-    let input = Input { path: "inputs/a/0".to_owned(), size: 3, sha256: Sha256::of("abc") };
+    let input = Input { path: "inputs/a/0".to_owned(), size: 3, sha256: Sha256::of("abc"), stage: None };
     let manifest = bench.manifest().await;
     assert_eq!(manifest.inputs, Some(vec![input]));
     assert!(manifest.files.iter().all(|file| !file.path.contains("inputs.json")), "the list itself is not published");

@@ -31,7 +31,7 @@ fn manifest() -> Manifest {
         facts: serde_json::from_value(facts).unwrap(),
         part: None,
         partial: true,
-        inputs: Some(vec![Input { path: "inputs/a/0".to_owned(), size: 1, sha256: Sha256::of("a") }]),
+        inputs: Some(vec![Input { path: "inputs/a/0".to_owned(), size: 1, sha256: Sha256::of("a"), stage: None }]),
         files: vec![File { key, path, kind: Kind::Output, size, sha256, content_type, cid: None }],
         refused: vec![Refused { path: "outputs/x".to_owned(), reason: "a FIFO".to_owned() }],
         signer: None,

@@ -29,6 +29,7 @@ async fn files_are_named_by_position_and_an_asset_named_twice_goes_on() {
         path: path.clone(),
         size: text.len() as u64,
         sha256: Sha256::of(text),
+        stage: None,
     });
     assert_eq!(told, there.collect::<Vec<_>>(), "publish is told of each with its digest");
     let expected = [

@@ -54,6 +54,28 @@ async fn regular_files_come_with_their_names_and_our_modes_and_nothing_else_does
     assert_eq!(case.tree(), before);
 }
 
+/// Nobody looked at it when the earlier stage was published, and whoever takes it could hand it on.
+#[tokio::test]
+async fn what_could_not_be_stored_is_not_taken_either() {
+    let deep = ["x".repeat(250).as_str(); 4].join("/");
+    let case = second(|outputs| {
+        for name in ["good", "a\nb", "of a folder#1", "\u{ffff}", &"x".repeat(251)] {
+            fs::write(outputs.join(name), "x").unwrap();
+        }
+        fs::create_dir_all(outputs.join(&deep)).unwrap();
+        fs::write(outputs.join(&deep).join("file"), "x").unwrap();
+        fs::create_dir(outputs.join("c\nd")).unwrap();
+        fs::write(outputs.join("c\nd/file"), "x").unwrap();
+    });
+    let done = case.run().await;
+    assert_eq!(done.fine().files, 1, "{}", done.out);
+    let list = fs::read_to_string(case.task.layout.provisioned()).unwrap();
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let taken: Vec<_> = list.as_array().unwrap().iter().filter(|input| input["stage"] == 0).collect();
+    assert_eq!(taken.iter().map(|input| &input["path"]).collect::<Vec<_>>(), ["inputs/stage-0/good"], "{list}");
+    assert_eq!(done.out.matches("left out").count(), 6, "{}", done.out);
+}
+
 #[tokio::test]
 async fn what_is_taken_is_a_copy() {
     let case = second(|outputs| fs::write(outputs.join("a"), "then").unwrap());

@@ -27,6 +27,9 @@ use std::{collections::BTreeMap, path::Path};
 /// headers are shorter.
 const HEAD: u64 = 4096;
 
+/// After how many notes it is asked whether to go on: a millisecond's.
+const NOTES: usize = 1 << 14;
+
 /// The copy that was found.
 #[derive(Debug)]
 pub(super) struct Copied<'a> {
@@ -125,8 +128,16 @@ impl<'a> Wanted<'a> {
     /// For each length of inputs that may be in the file: the first and the last place where one may begin.
     fn beginnings(&self, watch: &Watch<'_>, source: &Source) -> Result<BTreeMap<u64, (u64, u64)>, Stopped> {
         let mut found: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+        let mut noted = 0;
         let note = |at: u64, hash: u64| -> Result<Option<()>, Stopped> {
-            for &len in self.heads.of(hash) {
+            let lens = self.heads.of(hash);
+            noted += lens.len();
+            // A block may be all beginnings, each of a hundred thousand inputs.
+            if noted >= NOTES {
+                watch.go_on()?;
+                noted = 0;
+            }
+            for &len in lens {
                 if at + len <= source.len {
                     found.entry(len).or_insert((at, at)).1 = at;
                 }
@@ -212,7 +223,8 @@ impl Marks {
     }
 }
 
-/// Whether the file at this path below the data root may not get out: a data set's, not what came with the algorithm.
-pub(super) fn is_input(path: &str) -> bool {
-    Path::new(path).starts_with("inputs") && path != "inputs/algoCustomData.json"
+/// Whether the file may not get out: a data set's. What came with the algorithm may, and so may what an earlier stage put out:
+/// the consumer has that.
+pub(super) fn is_input(Input { path, stage, .. }: &Input) -> bool {
+    stage.is_none() && Path::new(path).starts_with("inputs") && path != "inputs/algoCustomData.json"
 }

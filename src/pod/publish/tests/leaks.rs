@@ -9,7 +9,7 @@ fn bench(rules: LeakRules, inputs: &[(&str, &[u8])]) -> Bench {
         .iter()
         .map(|(path, bytes)| {
             bench.write(path, bytes);
-            Input { path: (*path).to_owned(), size: bytes.len() as u64, sha256: Sha256::of(bytes) }
+            Input { path: (*path).to_owned(), size: bytes.len() as u64, sha256: Sha256::of(bytes), stage: None }
         })
         .collect();
     bench.write(Layout::PROVISIONED, serde_json::to_vec(&list).unwrap());
@@ -81,6 +81,34 @@ async fn a_copy_is_refused_wherever_it_lies_and_its_name_reaches_only_the_admin(
         assert!(fault.message.contains(&format!(" in {folder} ")), "{fault:?}");
         assert!(fs::read_to_string(bench.path("adminlogs/leaks.log")).unwrap().contains(path));
     }
+}
+
+#[tokio::test]
+async fn what_an_earlier_stage_put_out_was_let_out_already_and_may_be_handed_on() {
+    let (handed, fetched) = (data(1, 500), data(2, 500));
+    let bench = bench(no_copies(), &[("inputs/stage-0/a", &handed), ("inputs/x/0", &fetched)]);
+    bench.write("outputs/a", &handed);
+    assert_eq!(refusal(&bench).await.reason, "InputCopied", "nothing says where it is from");
+    let path = r#""path":"inputs/stage-0/a""#;
+    let list = fs::read_to_string(bench.path(Layout::PROVISIONED)).unwrap();
+    bench.write(Layout::PROVISIONED, list.replace(path, &format!("{path},\"stage\":0")));
+    assert_eq!(bench.publish(&Storage::memory()).await.fault, None);
+    bench.write("outputs/b", [handed, fetched].concat());
+    let fault = refusal(&bench).await;
+    assert!(fault.message.contains("has all of inputs/x/0 in it"), "{fault:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_counts_as_well_since_the_manifest_names_it() {
+    let rules = LeakRules { max_files: Some(5), ..LeakRules::default() };
+    let bench = bench(rules, &[]);
+    assert_eq!(bench.publish(&Storage::memory()).await.fault, None);
+    symlink("adminlog", bench.path("adminlogs/link")).unwrap();
+    assert_eq!(bench.publish(&Storage::memory()).await.fault, None, "the admin's are nothing of the algorithm's");
+    symlink("nowhere", bench.path("outputs/c4nary")).unwrap();
+    let fault = refusal(&bench).await;
+    assert_eq!(fault.reason, "TooManyFiles");
+    assert!(!fault.message.contains("c4nary"), "{fault:?}");
 }
 
 #[tokio::test]
