@@ -18,6 +18,7 @@ pub(super) fn write(name: &str, tracked: &Tracked, policy: &Policy, step: WriteS
     if policy.notify_stop && record.phase == Phase::Done {
         record.notices.owe(Occasion::Stop);
     }
+    record.shorten();
     let (step, record) = if record.render().len() <= MAX_LEN {
         (step, record)
     } else {

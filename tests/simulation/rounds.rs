@@ -87,6 +87,42 @@ async fn the_largest_record_of_eight_stages_is_read_again() {
     assert_eq!(Record::parse(&record.render()).unwrap(), record);
 }
 
+/// The longest name of a bucket and the longest prefix that the configuration takes, twice for each of eight stages.
+#[tokio::test(start_paused = true)]
+async fn a_record_that_long_names_make_too_long_says_less_and_still_where_everything_is() {
+    let world = world(8, None);
+    world.run().await;
+    let mut whole = record(&world);
+    whole.message = Some("é".repeat(512));
+    whole.image_id = Some("x".repeat(512));
+    let usage = whole.usage.clone();
+    let last = whole.results.as_mut().into_iter();
+    for results in whole.earlier.iter_mut().flat_map(|round| round.results.as_mut()).chain(last) {
+        results.store = format!("s3://{}/{}", "b".repeat(255), "p".repeat(256));
+        results.expires_at = Some(jiff::Timestamp::UNIX_EPOCH);
+        results.adminlogs = Some(operator_engine::workflow::record::Place {
+            store: results.store.clone(),
+            prefix: "x".repeat(54),
+            manifest: format!("{}/manifest.json", "x".repeat(54)),
+            manifest_sha256: results.manifest_sha256,
+            root: None,
+        });
+    }
+    for round in &mut whole.earlier {
+        (round.image_id, round.usage) = (Some("x".repeat(255)), usage.clone());
+    }
+    assert!(whole.render().len() > MAX_LEN);
+    let mut short = whole.clone();
+    short.shorten();
+    let len = short.render().len();
+    assert!(len <= MAX_LEN - 1024, "{len}: there is room for when they are deleted");
+    assert_eq!(short.all_results().collect::<Vec<_>>(), whole.all_results().collect::<Vec<_>>());
+    assert_eq!((short.started(), &short.image_id), (whole.started(), &whole.image_id));
+    let mut usual = record(&world);
+    usual.shorten();
+    assert_eq!(usual, record(&world), "others stay as they are");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stage_that_fails_is_published_and_the_last() {
     for (stage, act, outcome) in [

@@ -1,6 +1,6 @@
 //! What the record of a document with several stages says of those that are not in hand.
 
-use super::{Record, Results, Times, Usage};
+use super::{MAX_LEN, Record, Results, Times, Usage};
 use crate::workflow::{Phase, Stage};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,11 @@ use std::collections::BTreeMap;
 /// The most bytes of [`Earlier::image_id`].
 pub const MAX_EARLIER_IMAGE_ID_LEN: usize = 255;
 
-/// What is kept of a round that went well. Small, so that the record of [`crate::workflow::Document::MAX_STAGES`] of them is read.
+/// How much of a record's length is left for what is said of a finished workflow: when results were deleted, who was told.
+const MARGIN: usize = 1024;
+
+/// What is kept of a round that went well. Small, so that the record of [`crate::workflow::Document::MAX_STAGES`] of them is read;
+/// where stores have long names, smaller yet ([`Record::shorten`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Earlier {
@@ -49,6 +53,22 @@ impl Record {
         let round =
             if self.has_rounds() && self.phase != Phase::Done { format!("{}:", self.round) } else { String::new() };
         format!("{round}{}", self.phase.as_str())
+    }
+
+    /// Leaves out what can be done without until it is short enough to be written: of the rounds before this one first the
+    /// images, then usage, then when their pods began and ended. What is stored where stays.
+    pub fn shorten(&mut self) {
+        let leave_out: [fn(&mut Earlier); 3] = [
+            |round| round.image_id = None,
+            |round| round.usage = None,
+            |round| round.times.retain(|stage, _| *stage == Stage::Configure),
+        ];
+        for leave_out in leave_out {
+            if self.render().len() <= MAX_LEN - MARGIN {
+                return;
+            }
+            self.earlier.iter_mut().for_each(leave_out);
+        }
     }
 
     /// When the workflow was started.
