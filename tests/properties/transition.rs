@@ -82,8 +82,7 @@ proptest! {
             WriteStep::Retry if next.withheld && !record.withheld => {
                 prop_assert_eq!((stage, next.phase, next.attempt), (Stage::Publish, record.phase, record.attempt + 1));
                 prop_assert_eq!((next.not_before, next.failures), (None, record.failures));
-                prop_assert_eq!(next.outcome, record.outcome.or(Some(Outcome::Withheld)));
-                prop_assert!(!stop);
+                prop_assert_eq!(next.outcome, record.outcome.or(Some(Outcome::Withheld)), "whoever wanted it to stop");
             }
             WriteStep::Retry => {
                 prop_assert_eq!((next.phase, next.attempt), (record.phase, record.attempt.wrapping_add(1)));
