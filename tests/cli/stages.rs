@@ -46,6 +46,35 @@ fn the_second_stage_reads_what_the_first_put_out_and_both_are_stored() {
 }
 
 #[test]
+fn what_one_stage_let_out_another_may_hand_on_and_what_it_did_not_reaches_none() {
+    // A name that no store takes, and a line before the data, so that it is no copy.
+    let hide = "touch $OUTPUTS/good; (echo; cat $INPUTS/aa/0) > \"$OUTPUTS/$(printf 'a\\tb')\"";
+    let cases = [
+        ("wc -l < $INPUTS/aa/0 > $OUTPUTS/good", "cp $INPUTS/before/* $OUTPUTS; ls $OUTPUTS", 0),
+        (hide, "cp $INPUTS/before/* $OUTPUTS; ls $OUTPUTS", 0),
+        ("cat $INPUTS/aa/0 > $OUTPUTS/good", "ls $INPUTS/before", 13),
+    ];
+    for (first, second, code) in cases {
+        let bench = Bench::new();
+        bench.write("data", "1,2,3\n4,5,6\n".repeat(200));
+        let mut job = two(first, second);
+        job["stages"][0]["input"] = json!([{"id": "aa", "url": "file:data"}]);
+        bench.write("job.json", job.to_string());
+        let mut local = bench.program(&["local", "job.json", "--out", "out", "--name", "wf", "-o", "json"]);
+        local.env("OPERATOR_ENGINE__LEAKS__REFUSE_COPIES", "true");
+        let ended = bench.end(local).with(code);
+        if code == 0 {
+            assert_eq!(ended.log(), "good\n", "{first}");
+        } else {
+            assert_eq!(
+                (bench.list("out"), bench.list("out/wf/data")),
+                (vec!["wf".to_owned()], vec!["adminlogs".to_owned()])
+            );
+        }
+    }
+}
+
+#[test]
 fn results_are_those_of_the_stage_that_is_asked_for() {
     let bench = Bench::new();
     bench.local(&two("echo one > $OUTPUTS/a", "echo two > $OUTPUTS/b"), &["--name", "wf"]).with(0);

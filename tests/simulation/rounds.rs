@@ -1,6 +1,6 @@
 //! Documents of several stages: each is a round through the same four pods.
 
-use crate::world::{Act, Life, SECOND, World, chain, essence, evicted, exits, publish_fault, scripted_by};
+use crate::world::{Act, Life, SECOND, World, chain, essence, evicted, exits, leak, publish_fault, scripted_by};
 use operator_engine::{
     plan::pod::PodSpec,
     sandbox::{faults::Fault, history::Event},
@@ -189,8 +189,8 @@ async fn a_stop_at_any_moment_ends_the_stage_in_hand_and_begins_no_other() {
     assert_eq!(ended_in.len(), 8, "{ended_in:?}");
 }
 
-async fn with_fault(at: usize, fault: Fault, same_pod: bool) -> (World, usize) {
-    let world = world(2, None);
+async fn with_fault(but: Option<(u32, Stage, Act)>, at: usize, fault: Fault, same_pod: bool) -> (World, usize) {
+    let world = world(2, but);
     let first = world.life("engine", "engine-1", move |call| if call.index == at { fault } else { Fault::None });
     let cluster = first.cluster.clone();
     if !world.live(first).await {
@@ -204,7 +204,7 @@ async fn with_fault(at: usize, fault: Fault, same_pod: bool) -> (World, usize) {
 
 #[tokio::test(start_paused = true)]
 async fn every_single_fault_of_two_stages_ends_in_the_same_record_and_the_same_bytes() {
-    let (clean, calls) = with_fault(usize::MAX, Fault::None, true).await;
+    let (clean, calls) = with_fault(None, usize::MAX, Fault::None, true).await;
     clean.check();
     let (expected, stored) = (record(&clean), clean.kubelet.stored.lock().unwrap().clone());
     assert!(calls > 60, "a run of {calls} calls is no run of two stages");
@@ -221,7 +221,7 @@ async fn every_single_fault_of_two_stages_ends_in_the_same_record_and_the_same_b
                 if !dies && !same_pod {
                     continue; // Nobody takes over: both are the same run.
                 }
-                let (world, _) = with_fault(at, fault, same_pod).await;
+                let (world, _) = with_fault(None, at, fault, same_pod).await;
                 world.check();
                 let found = record(&world);
                 assert_eq!(essence(&found), essence(&expected), "{fault:?} at call {at}: {found:#?}");
@@ -229,5 +229,27 @@ async fn every_single_fault_of_two_stages_ends_in_the_same_record_and_the_same_b
                 assert_eq!(*world.kubelet.stored.lock().unwrap(), stored, "{fault:?} at call {at}");
             }
         }
+    }
+}
+
+/// A crash or a lost answer at whatever moment around a leak, in either stage: nothing of it leaves, and no stage begins after it.
+#[tokio::test(start_paused = true)]
+async fn a_leak_stays_inside_whatever_single_fault_there_is() {
+    for round in [0, 1] {
+        let but = || Some((round, Stage::Publish, Act::End(SECOND, leak())));
+        let (clean, calls) = with_fault(but(), usize::MAX, Fault::None, true).await;
+        let expected = clean.kubelet.stored.lock().unwrap().clone();
+        for at in 0..calls {
+            for fault in [Fault::NotSent, Fault::AnswerLost, Fault::Conflict, Fault::KilledBefore, Fault::KilledAfter] {
+                let (world, _) = with_fault(but(), at, fault, at % 2 == 0).await;
+                world.check();
+                let found = record(&world);
+                assert_eq!((found.outcome, found.withheld), (Some(Outcome::Withheld), true), "{fault:?} at call {at}");
+                assert_eq!((found.round, found.results.is_some()), (round, true), "{fault:?} at call {at}: {found:#?}");
+                assert_eq!(*world.kubelet.stored.lock().unwrap(), expected, "{fault:?} at call {at}");
+            }
+        }
+        let last = if round == 0 { "wf/manifest.json" } else { "wf_1/manifest.json" };
+        assert!(expected[last].contains("\"release\":false"), "{expected:?}");
     }
 }
