@@ -5,7 +5,7 @@
 //!   while the filter runs ends it, and nothing gets out.
 //! - The filter is a gate: unless it exits with 0, no output and no log of the algorithm leaves.
 //! - Publish is a gate as well, where the admin has rules about what may leave: what breaks one stays inside, and publish is
-//!   begun again for the admin's logs alone.
+//!   begun again for the admin's logs alone, also for somebody who wants it to stop by then.
 //! - Publish is tried again until its time is up, also where an admin has to see to the store first; nothing is dropped
 //!   silently, and the record says what is waited for.
 //! - Of several rounds the next begins when this one is published and nothing stands against it; else it was the last.

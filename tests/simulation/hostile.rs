@@ -1,11 +1,12 @@
 //! Strangers and accidents: one bad workflow never hurts another.
 
-use crate::world::{Act, DOCUMENT, SECOND, World, happy, scripted};
+use crate::world::{Act, DOCUMENT, SECOND, World, chain, happy, scripted};
 use operator_engine::{
     plan::Verdict,
     sandbox::{faults::Fault, history::Event},
-    workflow::{Outcome, State},
+    workflow::{Outcome, State, digest::Sha256},
 };
+use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -133,6 +134,56 @@ async fn records_that_people_wrote_are_no_records() {
         );
     }
     assert_eq!(world.record("good").unwrap().outcome, Some(Outcome::Succeeded));
+}
+
+/// A record in the midst of a stage, of an engine that is gone: with what all versions wrote, and `more`.
+fn midway(phase: &str, document: &str, more: &serde_json::Value) -> String {
+    let begun = json!({"started": "2026-01-01T00:00:00Z"});
+    let mut record = json!({
+        "code": 30, "text": "Configuring volumes", "phase": phase, "attempt": 0, "document": Sha256::of(document),
+        "holder": {"lease": "gone", "identity": "gone-1"}, "times": {"configure": begun, phase: begun},
+    });
+    record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    record.to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_from_before_there_were_several_stages_is_taken_up_where_it_is() {
+    for (begun, phase) in ["configure", "algorithm", "filter", "publish"].into_iter().enumerate() {
+        let world = happy();
+        world.submit("wf");
+        world.sandbox.annotate("wf", Some(midway(phase, DOCUMENT, &json!({}))));
+        world.sandbox.label("wf", State::Active);
+        assert!(world.live(world.life("engine", "engine-1", |_| Fault::None)).await);
+        assert_eq!(world.record("wf").unwrap().outcome, Some(Outcome::Succeeded), "{phase}");
+        let pods =
+            world.sandbox.history().count(|event| matches!(event, Event::PodCreated { round: 0, attempt: 0, .. }));
+        assert_eq!(pods, 4 - begun, "{phase}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_somebody_edited_ends_whatever_it_says_of_stages() {
+    let two = chain(2);
+    for (document, phase, more) in [
+        (DOCUMENT, "configure", json!({"stage": 1})),
+        (DOCUMENT, "algorithm", json!({"stage": u32::MAX, "attempt": u32::MAX})),
+        (DOCUMENT, "publish", json!({"stage": u32::MAX, "ahead": [{}]})),
+        (DOCUMENT, "publish", json!({"ahead": [{}]})),
+        (DOCUMENT, "publish", json!({"withheld": true, "attempt": u32::MAX, "notBefore": "9999-01-01T00:00:00Z"})),
+        (&two, "configure", json!({"stage": 1})),
+        (&two, "publish", json!({"ahead": vec![json!({}); 4000]})),
+        (&two, "publish", json!({"stage": 6, "ahead": [{}, {"storageExpirySecs": u64::MAX}, {}]})),
+    ] {
+        let world = happy();
+        world.submit_document("wf", document);
+        world.submit("good");
+        world.sandbox.annotate("wf", Some(midway(phase, document, &more)));
+        world.sandbox.label("wf", State::Active);
+        assert!(world.live(world.life("engine", "engine-1", |_| Fault::None)).await);
+        assert!(world.record("wf").unwrap().outcome.is_some(), "{phase} {more}");
+        assert_eq!(world.record("good").unwrap().outcome, Some(Outcome::Succeeded), "{phase} {more}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
