@@ -6,7 +6,7 @@
 
 use crate::{
     storage::{
-        ResultStore, StorageError,
+        ResultStore, StorageError, manifest,
         unixfs::{self, Node, UnknownHash},
     },
     workflow::digest::{Hasher, Sha256},
@@ -19,6 +19,9 @@ use std::collections::BTreeMap;
 const MAX_ENTRIES: usize = 2_000_000;
 /// The most bytes of a path: more than any that is published.
 const MAX_PATH_LEN: usize = 64 * 1024;
+/// The most bytes of all paths that are known at once. Those of what is published fit a manifest, so this is ample; but a small
+/// block that is below a long name makes many long paths.
+const MAX_PATHS_LEN: usize = 4 * manifest::MAX_LEN as usize;
 /// The most blocks of one file. With Kubo's smallest default of 256 KiB, that is 256 GiB.
 const MAX_BLOCKS: usize = 1 << 20;
 
@@ -48,6 +51,7 @@ impl Blocks<'_> {
     /// Every file below `root`, by its path.
     pub(super) async fn files(&self, root: Cid) -> Result<BTreeMap<String, Cid>, Problem> {
         let (mut files, mut left, mut seen) = (BTreeMap::new(), vec![(root, String::new())], 0_usize);
+        let mut paths_len = 0_usize;
         while let Some((cid, path)) = left.pop() {
             // Its id says that it is a file, and what of: its bytes are not needed.
             if cid.codec() == unixfs::RAW && !path.is_empty() && !path.ends_with('/') {
@@ -74,6 +78,8 @@ impl Blocks<'_> {
                     return Err(Problem::Unknown(format!("{cid} is part of a folder of another fanout")));
                 }
             };
+            // From here on it is known by what is below it.
+            paths_len = paths_len.saturating_sub(path.len());
             seen += entries.len() + 1;
             if seen > MAX_ENTRIES {
                 return Err(wrong(format!("it has more than {MAX_ENTRIES} entries")));
@@ -95,6 +101,10 @@ impl Blocks<'_> {
                         )));
                     }
                     Ok(name) => left.push((entry.cid, format!("{folder}{name}"))),
+                }
+                paths_len += left.last().map_or(0, |(_, path)| path.len());
+                if paths_len > MAX_PATHS_LEN {
+                    return Err(wrong(format!("it has more than {MAX_PATHS_LEN} bytes of paths")));
                 }
             }
         }

@@ -298,6 +298,26 @@ async fn blocks_that_multiply_without_end_are_given_up() {
     assert!(check.notes[0].contains("blocks"), "{check:?}");
 }
 
+#[tokio::test]
+async fn paths_that_are_more_than_any_manifest_could_tell_are_given_up() {
+    // A long name above many short ones: small blocks, and each entry's path is long.
+    let bomb = |_: &Parts, shape: &mut Shape| {
+        let nothing = made::raw(b"");
+        let names: Vec<_> = (0..6000).map(|n| n.to_string()).collect();
+        let many = made::directory(&names.iter().map(|name| (name.as_str(), &nothing)).collect::<Vec<_>>());
+        let long = made::directory(&[("x".repeat(60_000).as_str(), &many)]);
+        BOMB.with_borrow_mut(|blocks| *blocks = vec![nothing, many]);
+        shape.told = None;
+        shape.outputs[0].1 = long;
+    };
+    let mut pair = grove(bomb).await;
+    let blocks = BOMB.take();
+    pair.0.blocks.extend(blocks.into_iter().map(|made| (made.cid, made.bytes)));
+    let check = cids(&pair).await;
+    assert_eq!(check.verdict, Verdict::Failed);
+    assert!(check.notes[0].contains("bytes of paths"), "{check:?}");
+}
+
 thread_local! {
     static BOMB: std::cell::RefCell<Vec<Made>> = const { std::cell::RefCell::new(Vec::new()) };
 }
