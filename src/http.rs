@@ -59,8 +59,8 @@ struct Line {
 
 /// Without a turn for this long the loop is stuck: it turns every ten seconds at least, and waits for no request.
 const STUCK: Duration = Duration::from_secs(60);
-/// How often the workflows are copied for their page: a turn must stay cheap with ten thousand of them.
-const COPY_EVERY: Duration = Duration::from_secs(1);
+/// How often the workflows are copied for their page, for each so many of them: a turn must stay cheap with ten thousand.
+const COPY_EVERY: (Duration, usize) = (Duration::from_secs(1), 250);
 
 impl Pages {
     /// Pages that show nothing yet.
@@ -85,7 +85,8 @@ impl Pages {
         let mut shown = self.shown();
         shown.turned = Some(now.mono);
         shown.ready = view.looks.audited() && matches!(view.own_lease, OwnLease::Held { .. });
-        if shown.copied.is_none_or(|copied| now.mono >= copied + COPY_EVERY) {
+        let every = COPY_EVERY.0 * u32::try_from(1 + plan.verdicts.len() / COPY_EVERY.1).unwrap_or(u32::MAX).min(10);
+        if shown.copied.is_none_or(|copied| now.mono >= copied + every) {
             shown.copied = Some(now.mono);
             self.metrics.view(view, plan, now);
             shown.workflows =

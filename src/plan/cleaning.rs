@@ -26,10 +26,14 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
     let mut stages = Stage::ALL.map(|stage| (stage, Batch::default()));
     let (mut pods, mut volumes) = (Batch::default(), Batch::default());
     for (name, tracked) in &view.workflows {
-        let (Ok(job), Some(uid)) = (kind::job(name), tracked.uid()) else { continue };
-        let owner = Owner { job, uid: uid.clone() };
+        let owner = || Some(Owner { job: kind::job(name).ok()?, uid: tracked.uid()?.clone() });
         match tracked.standing() {
-            Standing::Running(record) if view.is_mine(record) && is_known_now(tracked, now, plan) => {
+            Standing::Running(record)
+                if view.is_mine(record)
+                    && tracked.pods.values().any(|pod| pod.is_over())
+                    && is_known_now(tracked, now, plan) =>
+            {
+                let Some(owner) = owner() else { continue };
                 // Of the first round only: a deletion selects by workflow and stage, so one that comes late would meet the next
                 // round's pods. Those stay until the end.
                 let is_over = |stage| record.round > 0 || Phase::from(stage) < record.phase;
@@ -40,7 +44,7 @@ pub fn plan(view: &View, policy: &Policy, now: Now, plan: &mut Plan) {
                 }
             }
             Standing::Done(record) if is_ours_to_clean(view, tracked, record, policy, now, plan) => {
-                let Some(done) = tracked.done_since else { continue };
+                let (Some(owner), Some(done)) = (owner(), tracked.done_since) else { continue };
                 if !tracked.pods.is_empty() {
                     pods.add(owner, tracked.pods.len(), done + tombstone(tracked, policy));
                 } else if tracked.volume == VolumeTrack::Present {
